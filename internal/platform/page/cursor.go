@@ -1,0 +1,62 @@
+package page
+
+import (
+	"encoding/base64"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/larirun/lari/internal/platform/fault"
+)
+
+// maxCursor bounds a cursor, in characters: longer ones are refused before they are read.
+const maxCursor = 256
+
+// cursors are base64url without padding (RFC 4648 §5).
+var cursors = base64.RawURLEncoding
+
+// Encode makes the opaque cursor of a key; the key must not be empty.
+func Encode(key string) string { return cursors.EncodeToString([]byte(key)) }
+
+// Decode gives the key of a cursor, "" for the empty cursor. What Encode cannot have made is Malformed.
+// The key still comes from outside: it may name nothing, or something of another tenant.
+func Decode(cursor string) (string, error) {
+	if cursor == "" {
+		return "", nil
+	}
+	if len(cursor) > maxCursor {
+		return "", fault.New(fault.Malformed, "The cursor is longer than any that was given out.")
+	}
+	key, err := cursors.DecodeString(cursor)
+	// Compared again, because the decoder passes over line breaks and stray bits: one key has one cursor.
+	if err != nil || !printable(key) || Encode(string(key)) != cursor {
+		return "", errCursor()
+	}
+	return string(key), nil
+}
+
+func errCursor() error {
+	return fault.New(fault.Malformed, "The cursor is not one that was given out.")
+}
+
+func printable(key []byte) bool {
+	if !utf8.Valid(key) {
+		return false
+	}
+	for _, r := range string(key) {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// parseID takes the one spelling that uuid.UUID.String gives; uuid.Parse alone takes four.
+func parseID(key string) (uuid.UUID, error) {
+	id, err := uuid.Parse(key)
+	if err != nil || id.String() != key {
+		return uuid.Nil, errCursor()
+	}
+	return id, nil
+}
