@@ -1,0 +1,198 @@
+// Package postgres runs statements on behalf of a tenant. There are two ways and no third: a single
+// statement (Query, Exec), sent with its role and tenant claim in one round trip, and Tx, a
+// transaction that every statement below its context joins. The tenant comes from the context.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/scope"
+)
+
+// Config says how to reach the database.
+type Config struct {
+	URL            string        // may lead through a transaction pooler
+	Pooled         bool          // a transaction pooler is in between: no named prepared statements
+	MaxConns       int32         // connections of this process; zero: 16
+	ConnectTimeout time.Duration // for one connection; zero: 5 s
+}
+
+// DB is a pool of connections whose statements always carry a role and a tenant.
+type DB struct {
+	pool *pgxpool.Pool
+	log  *slog.Logger
+}
+
+// Open prepares a pool. It does not connect: a database that is down makes statements fail with
+// fault.Unavailable, and they work again when it is back.
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (*DB, error) {
+	pc, err := pgxpool.ParseConfig(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read the database address: %w", err)
+	}
+	pc.MaxConns = 16
+	if cfg.MaxConns > 0 {
+		pc.MaxConns = cfg.MaxConns
+	}
+	pc.ConnConfig.ConnectTimeout = 5 * time.Second
+	if cfg.ConnectTimeout > 0 {
+		pc.ConnConfig.ConnectTimeout = cfg.ConnectTimeout
+	}
+	if cfg.Pooled {
+		// Statements prepared on one server connection do not exist on the next one that the pooler hands out.
+		pc.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	pc.AfterConnect = readTimesAsUTC
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("open the connection pool: %w", err)
+	}
+	return &DB{pool: pool, log: log}, nil
+}
+
+// readTimesAsUTC lets times come back as they were written, whatever the zone of this machine.
+func readTimesAsUTC(_ context.Context, conn *pgx.Conn) error {
+	conn.TypeMap().RegisterType(&pgtype.Type{
+		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
+	})
+	return nil
+}
+
+// Close waits for statements that run and closes every connection.
+func (db *DB) Close() { db.pool.Close() }
+
+// Stat gives the pool's figures, for metrics.
+func (db *DB) Stat() *pgxpool.Stat { return db.pool.Stat() }
+
+// Ping reports whether the database answers.
+func (db *DB) Ping(ctx context.Context) error { return translate(db.pool.Ping(ctx)) }
+
+// prelude sets role and claims for the rest of the transaction. Claims have the form of Supabase's, so
+// that one set of policies serves its clients and this service; lari_writer marks the service, because
+// a tenant's own JWT may read its rows directly but never write them.
+const prelude = `select set_config('role', $1, true), set_config('request.jwt.claims', $2, true)`
+
+type systemKey struct{}
+
+// identity is on whose behalf a statement runs.
+type identity struct {
+	system bool
+	tenant uuid.UUID // uuid.Nil when system
+}
+
+func identityOf(ctx context.Context) (identity, error) {
+	if system, _ := ctx.Value(systemKey{}).(bool); system {
+		return identity{system: true}, nil
+	}
+	tenant := scope.Tenant(ctx)
+	if tenant == uuid.Nil {
+		return identity{}, fault.New(fault.Internal, "a statement was run without a tenant")
+	}
+	return identity{tenant: tenant}, nil
+}
+
+// queue puts the prelude of the identity into a batch.
+func (i identity) queue(b *pgx.Batch) {
+	if i.system {
+		b.Queue(prelude, "service_role", `{"role":"service_role","lari_writer":true}`)
+		return
+	}
+	b.Queue(prelude, "authenticated",
+		`{"role":"authenticated","lari_writer":true,"app_metadata":{"tenant_id":"`+i.tenant.String()+`"}}`)
+}
+
+// AsSystem marks the context so that statements run as service_role, across tenants. For work that has
+// no tenant yet (looking up an API key) or serves all of them (dispatching); tests/arch names its callers.
+func AsSystem(ctx context.Context) context.Context {
+	return context.WithValue(ctx, systemKey{}, true)
+}
+
+// AsTenant takes AsSystem back: statements run as the tenant of the context's scope again.
+func AsTenant(ctx context.Context) context.Context {
+	return context.WithValue(ctx, systemKey{}, false)
+}
+
+// Query runs one statement and hands its rows to read, which must consume what it needs; it is called
+// at most once. Outside a transaction the statement is its own, in one round trip (two when the
+// connection meets the statement for the first time, one more when it was idle for over a second): it
+// is then committed even if read gives an error.
+func (db *DB) Query(ctx context.Context, sql string, args []any, read func(pgx.Rows) error) error {
+	if t := txFrom(ctx); t != nil {
+		return translate(t.query(ctx, sql, args, read))
+	}
+	who, err := identityOf(ctx)
+	if err != nil {
+		return err
+	}
+	b := &pgx.Batch{}
+	who.queue(b)
+	b.Queue(sql, args...)
+	return translate(readLast(db.pool.SendBatch(ctx, b), 1, read))
+}
+
+// Exec runs one statement and gives the number of rows that it touched.
+func (db *DB) Exec(ctx context.Context, sql string, args ...any) (int64, error) {
+	var n int64
+	err := db.Query(ctx, sql, args, func(rows pgx.Rows) error {
+		rows.Close()
+		n = rows.CommandTag().RowsAffected()
+		return nil
+	})
+	return n, err
+}
+
+// readLast skips the results before the last and reads that one. The batch is an implicit transaction:
+// its commit happens when the results are closed, so an error of the close is a failed commit.
+func readLast(results pgx.BatchResults, skip int, read func(pgx.Rows) error) (err error) {
+	defer func() {
+		if cerr := results.Close(); err == nil && cerr != nil {
+			err = cerr
+		}
+	}()
+	for range skip {
+		if _, err := results.Exec(); err != nil {
+			return err
+		}
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if err := read(rows); err != nil {
+		return err
+	}
+	rows.Close()
+	return rows.Err()
+}
+
+// One runs a statement that gives at most one row. ok is false when there is none.
+func One[T any](ctx context.Context, db *DB, sql string, args []any, scan pgx.RowToFunc[T]) (value T, ok bool, err error) {
+	err = db.Query(ctx, sql, args, func(rows pgx.Rows) error {
+		if !rows.Next() {
+			return rows.Err()
+		}
+		v, err := scan(rows)
+		value, ok = v, err == nil
+		return err
+	})
+	return value, ok && err == nil, err
+}
+
+// All runs a statement and collects its rows; the slice is never nil.
+func All[T any](ctx context.Context, db *DB, sql string, args []any, scan pgx.RowToFunc[T]) (values []T, err error) {
+	err = db.Query(ctx, sql, args, func(rows pgx.Rows) error {
+		values, err = pgx.CollectRows(rows, scan)
+		return err
+	})
+	return values, err
+}
