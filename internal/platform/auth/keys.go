@@ -1,0 +1,136 @@
+package auth
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/larirun/lari/internal/platform/fault"
+)
+
+const (
+	keyCacheSize = 10_000
+	// keyCacheLife is how long a revoked key may still be honoured by a process that has seen it.
+	keyCacheLife = 30 * time.Second
+	// absentCacheLife is how long an id that the store does not hold is not asked for again.
+	absentCacheLife = 5 * time.Second
+)
+
+// KeyRecord is an API key as it is stored.
+type KeyRecord struct {
+	ID        uuid.UUID
+	Prefix    string // the id part of the key, as NewKey gives it
+	Hash      []byte // SHA-256 of the secret part
+	TenantID  uuid.UUID
+	Role      Role         // a tenant role; never service_role
+	Scopes    []Permission // nil: all that the role grants
+	ExpiresAt *time.Time   // nil: never
+	RevokedAt *time.Time   // nil: not revoked
+}
+
+// KeyStore finds API keys. It is asked before a tenant is known, so it reads across tenants.
+type KeyStore interface {
+	// FindKey gives the key with that prefix; NotFound when there is none.
+	FindKey(ctx context.Context, prefix string) (KeyRecord, error)
+}
+
+// Keys authenticates API keys. It is safe for concurrent use. Records are remembered for 30 s, so a
+// revocation takes that long to reach every process; expiry is checked on every use.
+type Keys struct {
+	store  KeyStore
+	found  *lru.Cache[string, keyEntry]
+	absent *lru.Cache[string, time.Time] // its own cache: made-up ids must not push real keys out
+}
+
+type keyEntry struct {
+	record    KeyRecord
+	principal *Principal
+	until     time.Time
+}
+
+// NewKeys makes an authenticator of API keys over a store.
+func NewKeys(store KeyStore) (*Keys, error) {
+	found, err := lru.New[string, keyEntry](keyCacheSize)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Internal, "API key cache")
+	}
+	absent, err := lru.New[string, time.Time](keyCacheSize)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Internal, "API key cache")
+	}
+	return &Keys{store: store, found: found, absent: absent}, nil
+}
+
+// Authenticate gives the caller that a key speaks for. Errors: Unauthenticated when the key does not
+// hold; those of the store, Internal when it gives an error without a code.
+func (k *Keys) Authenticate(ctx context.Context, key string) (*Principal, error) {
+	id, hash, err := ParseKey(key)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	e, err := k.find(ctx, id, now)
+	if err != nil {
+		return nil, err
+	}
+	// Before the secret is proved nothing about the key is told, not even that it exists.
+	if subtle.ConstantTimeCompare(hash, e.record.Hash) != 1 {
+		return nil, errUnknownAPIKey()
+	}
+	switch r := e.record; {
+	case r.RevokedAt != nil:
+		return nil, refuse("the API key has been revoked")
+	case r.ExpiresAt != nil && !now.Before(*r.ExpiresAt):
+		return nil, refuse("the API key has expired")
+	case !r.Role.OfTenant() || r.TenantID == uuid.Nil:
+		return nil, refuse("the API key has no tenant role")
+	}
+	return e.principal, nil
+}
+
+func errUnknownAPIKey() error { return refuse("the API key is not known") }
+
+func (k *Keys) find(ctx context.Context, id string, now time.Time) (keyEntry, error) {
+	if e, ok := k.found.Get(id); ok && now.Before(e.until) {
+		return e, nil
+	}
+	if until, ok := k.absent.Get(id); ok && now.Before(until) {
+		return keyEntry{}, errUnknownAPIKey()
+	}
+	record, err := k.store.FindKey(ctx, id)
+	id = strings.Clone(id) // it is a part of the request's header, which must not live as long as the cache
+	var known *fault.Error
+	switch {
+	case err == nil:
+		e := keyEntry{record: record, principal: keyPrincipal(record), until: now.Add(keyCacheLife)}
+		k.found.Add(id, e)
+		return e, nil
+	case fault.Is(err, fault.NotFound):
+		k.found.Remove(id)
+		k.absent.Add(id, now.Add(absentCacheLife))
+		return keyEntry{}, errUnknownAPIKey()
+	case errors.As(err, &known):
+		return keyEntry{}, err
+	}
+	return keyEntry{}, fault.Wrap(err, fault.Internal, "the API key could not be looked up")
+}
+
+func keyPrincipal(r KeyRecord) *Principal {
+	p := &Principal{
+		Subject:       r.ID.String(),
+		Kind:          KindAPIKey,
+		Tenants:       map[uuid.UUID]Role{r.TenantID: r.Role},
+		DefaultTenant: r.TenantID,
+		Scopes:        slices.Clone(r.Scopes),
+	}
+	if r.ExpiresAt != nil {
+		p.ExpiresAt = *r.ExpiresAt
+	}
+	return p
+}

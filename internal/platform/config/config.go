@@ -1,0 +1,92 @@
+// Package config reads the process's configuration from environment variables and from nowhere else.
+// Every variable is a field of Config: its tags give name, default, limits and documentation, and
+// loading, printing, the reference page and the suggestions for misspelt names all range over them.
+//
+// Tags: env (name), default, rule (what a text must look like), min and max (inclusive), doc (for the
+// reference page), section (a heading of that page, from this field on), empty:"none" (an empty value
+// means "none" and not "the default").
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/larirun/lari/internal/platform/llm"
+)
+
+// Config is the whole configuration of a process. Load fills it.
+type Config struct {
+	Env       Environment `section:"Process" env:"LARI_ENV" default:"production" doc:"production or development; development allows http:// for the alerts webhook"`
+	HTTPAddr  string      `env:"LARI_HTTP_ADDR" default:"127.0.0.1:8080" rule:"listen" doc:"where the API listens, host:port"`
+	AdminAddr string      `env:"LARI_ADMIN_ADDR" default:"127.0.0.1:9464" rule:"admin" empty:"none" doc:"where metrics, profiles and probes are served, host:port; it has no authentication; empty or off: nowhere"`
+	DataDir   string      `env:"LARI_DATA_DIR" default:".lari" rule:"text" doc:"folder for the state of lari dev"`
+	CacheDir  string      `env:"LARI_CACHE_DIR" rule:"text" doc:"folder for what lari dev downloads and builds once; default: the system's cache folder"`
+
+	DatabaseURL       URL   `section:"Postgres" env:"DATABASE_URL" rule:"postgres" doc:"postgres://user:password@host:port/database; may lead through a transaction pooler"`
+	DatabaseDirectURL URL   `env:"DATABASE_DIRECT_URL" rule:"postgres" doc:"session connection for LISTEN and migrations; default: DATABASE_URL, which then must not lead through a transaction pooler"`
+	DatabaseMaxConns  int32 `env:"LARI_DATABASE_MAX_CONNS" default:"16" min:"2" max:"10000" doc:"connections of one process"`
+
+	Temporal Temporal `section:"Temporal"`
+	Auth     Auth     `section:"Authentication"`
+
+	AlertsWebhookURL    URL            `section:"Webhooks and outgoing requests" env:"ALERTS_WEBHOOK_URL" rule:"webhook" doc:"receives run_completed and run_error of every tenant; https:// unless in development or with LARI_EGRESS_ALLOW_HTTP"`
+	AlertsWebhookSecret Secret         `env:"LARI_ALERTS_WEBHOOK_SECRET" rule:"whsec" doc:"signs those deliveries (Standard Webhooks): whsec_ and the base64 of 24 to 64 bytes"`
+	EgressAllow         []netip.Prefix `env:"LARI_EGRESS_ALLOW" doc:"private networks that webhooks and tools may reach: CIDRs, separated by commas"`
+	EgressAllowHTTP     bool           `env:"LARI_EGRESS_ALLOW_HTTP" default:"false" doc:"allow http:// destinations to webhooks and tools"`
+
+	Models Models `section:"Models"`
+	Log    Log    `section:"Logs and metrics"`
+
+	MetricsMaxTenants int `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other"`
+
+	Limits Limits `section:"Limits"`
+	Worker Worker `section:"Worker"`
+}
+
+// Auth says whose tokens are accepted.
+type Auth struct {
+	SupabaseURL string `env:"SUPABASE_URL" rule:"http" doc:"the Supabase project; gives the defaults of LARI_JWKS_URL and LARI_JWT_ISSUER"`
+	JWTSecret   Secret `env:"SUPABASE_JWT_SECRET" rule:"hs256" doc:"the project's HS256 secret, 32 bytes or more"`
+	JWKSURL     string `env:"LARI_JWKS_URL" rule:"http" doc:"the issuer's public keys; default: SUPABASE_URL/auth/v1/.well-known/jwks.json"`
+	Issuer      string `env:"LARI_JWT_ISSUER" rule:"text" doc:"the iss claim that is demanded; default: SUPABASE_URL/auth/v1"`
+	Audience    string `env:"LARI_JWT_AUDIENCE" default:"authenticated" rule:"text" doc:"the aud claim that is demanded"`
+}
+
+// Models says which language models answer. Without a key only the built-in one does.
+type Models struct {
+	OpenAIKey              Secret         `env:"OPENAI_API_KEY" rule:"token" doc:"key of OpenAI or of a compatible server"`
+	OpenAIBaseURL          string         `env:"OPENAI_BASE_URL" rule:"http" doc:"any OpenAI-compatible server; default: OpenAI's own"`
+	OpenAIModel            string         `env:"LARI_OPENAI_MODEL" default:"gpt-4.1-mini" rule:"text" doc:"the model when an agent names only the provider"`
+	AnthropicKey           Secret         `env:"ANTHROPIC_API_KEY" rule:"token" doc:"key of Anthropic"`
+	AnthropicBaseURL       string         `env:"ANTHROPIC_BASE_URL" rule:"http" doc:"default: Anthropic's own"`
+	AnthropicModel         string         `env:"LARI_ANTHROPIC_MODEL" default:"claude-sonnet-5" rule:"text" doc:"the model when an agent names only the provider"`
+	DefaultModel           string         `env:"LARI_DEFAULT_MODEL" default:"default" rule:"text" doc:"what default stands for: provider/model; default itself: the first of openai and anthropic that has a key, else the built-in one"`
+	BuiltinTokensPerSecond int            `env:"LARI_BUILTIN_TOKENS_PER_SECOND" default:"40" min:"1" max:"100000" doc:"how fast the built-in model streams"`
+	Prices                 llm.PriceTable `env:"LARI_MODEL_PRICES" default:"{}" doc:"JSON laid over the built-in price list, dollars per million tokens: {\"model\": {\"input\": \"0.40\", \"output\": \"1.60\"}}"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  slog.Level `env:"LARI_LOG_LEVEL" default:"info" doc:"debug, info, warn or error"`
+	Format LogFormat  `env:"LARI_LOG_FORMAT" default:"json" doc:"json or text"`
+}
+
+// Limits bound what one request may cost.
+type Limits struct {
+	BodyBytes       Bytes         `env:"LARI_BODY_LIMIT" default:"1MiB" min:"1KiB" max:"1GiB" doc:"longest request body: bytes, or a number with KiB, MiB or GiB"`
+	RequestTimeout  time.Duration `env:"LARI_REQUEST_TIMEOUT" default:"30s" min:"1s" max:"10m" doc:"longest work on a request that is neither a stream nor a wait"`
+	ShutdownTimeout time.Duration `env:"LARI_SHUTDOWN_TIMEOUT" default:"30s" min:"1s" max:"1h" doc:"how long a stopping process lets work in flight finish"`
+}
+
+// Worker sizes the Temporal role. The counts are per process.
+type Worker struct {
+	ConcurrentActivities      int `env:"LARI_WORKER_ACTIVITIES" default:"200" min:"1" max:"10000" doc:"activities (model calls, tool calls, deliveries) at once"`
+	ConcurrentLocalActivities int `env:"LARI_WORKER_LOCAL_ACTIVITIES" default:"200" min:"1" max:"10000" doc:"local activities (records of run state) at once"`
+	ConcurrentWorkflowTasks   int `env:"LARI_WORKER_WORKFLOW_TASKS" default:"200" min:"2" max:"10000" doc:"workflow decisions at once"`
+	StepsPerExecution         int `env:"LARI_RUN_STEPS_PER_EXECUTION" default:"0" min:"0" max:"1000" doc:"steps after which a run continues in a fresh workflow execution; 0: when Temporal suggests it; read where runs are started"`
+}
+
+// Pooled reports whether a transaction pooler may stand before DatabaseURL: DATABASE_DIRECT_URL was
+// given and leads elsewhere.
+func (c Config) Pooled() bool { return c.DatabaseDirectURL != c.DatabaseURL }

@@ -1,0 +1,90 @@
+// Package anthropic is the model provider for Anthropic's Messages API
+// (https://docs.anthropic.com/en/api/messages-streaming).
+package anthropic
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"strings"
+	"time"
+
+	sdk "github.com/anthropics/anthropic-sdk-go"
+	"github.com/anthropics/anthropic-sdk-go/option"
+
+	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/llm/wire"
+)
+
+// Name is the provider's name in "anthropic/model".
+const Name = "anthropic"
+
+// DefaultModel answers when no model is named.
+const DefaultModel = "claude-haiku-4-5"
+
+// DefaultMaxTokens bounds the output when the request does not: the API demands a bound.
+const DefaultMaxTokens = 4096
+
+// Config says where the models are and who asks.
+type Config struct {
+	APIKey      string
+	BaseURL     string        // without the version path; empty: Anthropic's own
+	HTTPClient  *http.Client  // nil: one of its own
+	IdleTimeout time.Duration // no byte for so long fails as timeout; zero: 60 s
+}
+
+// Provider streams turns. It is safe for concurrent use and keeps no state between turns.
+type Provider struct {
+	messages sdk.MessageService
+	redact   wire.Redactor
+	idle     time.Duration
+}
+
+var _ llm.Provider = (*Provider)(nil)
+
+// New makes a provider. It reads nothing from the environment. A base URL that cannot be parsed
+// fails each turn.
+func New(cfg Config) *Provider {
+	key := strings.TrimSpace(cfg.APIKey) // keys come from files, with a line end that no header takes
+	options := []option.RequestOption{
+		option.WithHTTPClient(wire.Client(cfg.HTTPClient)),
+		option.WithEnvironmentProduction(),
+		option.WithMaxRetries(0), // retries are Temporal's: two loops would multiply
+		option.WithAPIKey(key),
+		// The SDK would raise spans of its own under every turn and send trace headers to the provider.
+		option.WithoutOpenTelemetry(),
+	}
+	if cfg.BaseURL != "" {
+		options = append(options, option.WithBaseURL(cfg.BaseURL))
+	}
+	return &Provider{
+		// The service, not NewClient: that one looks for credentials in the environment and in files.
+		messages: sdk.NewMessageService(options...),
+		redact:   wire.NewRedactor(key),
+		idle:     cfg.IdleTimeout,
+	}
+}
+
+// Name is "anthropic".
+func (p *Provider) Name() string { return Name }
+
+// Stream streams one turn: see llm.Provider.
+func (p *Provider) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chunk, error] {
+	return func(yield func(llm.Chunk, error) bool) {
+		ctx, call := wire.Begin(ctx, Name, p.redact, p.idle)
+		defer call.End()
+
+		params, err := params(req)
+		if err != nil {
+			yield(llm.Chunk{}, call.BadRequest(err.Error()))
+			return
+		}
+		events := p.messages.NewStreaming(ctx, params, option.WithMiddleware(call.Middleware))
+		if err := events.Err(); err != nil {
+			yield(llm.Chunk{}, call.Failure(err, llm.Usage{}))
+			return
+		}
+		defer func() { _ = events.Close() }() // the turn is over: an error here changes nothing
+		newTurn(req).stream(call, events, yield)
+	}
+}

@@ -1,0 +1,132 @@
+package anthropic
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	sdk "github.com/anthropics/anthropic-sdk-go"
+
+	"github.com/larirun/lari/internal/platform/llm"
+)
+
+// opening stands first when a conversation was shortened so that it begins with the assistant: the
+// API wants the user first.
+const opening = "(The beginning of the conversation was left out.)"
+
+// conversation gives the system prompt and the messages as the API wants them: user and assistant
+// alternate, all answers to a turn's tool calls stand together at the head of the next user message,
+// and no text block is blank.
+func conversation(req llm.Request) ([]sdk.TextBlockParam, []sdk.MessageParam) {
+	var (
+		system   []sdk.TextBlockParam
+		messages []sdk.MessageParam
+	)
+	if !blank(req.System) {
+		system = append(system, sdk.TextBlockParam{Text: req.System})
+	}
+	for _, m := range req.Messages {
+		switch m.Role {
+		case llm.RoleSystem:
+			if !blank(m.Content) {
+				system = append(system, sdk.TextBlockParam{Text: m.Content})
+			}
+		case llm.RoleUser:
+			messages = merge(messages, sdk.MessageParamRoleUser, text(m.Content))
+		case llm.RoleAssistant:
+			messages = merge(messages, sdk.MessageParamRoleAssistant, assistant(m))
+		case llm.RoleTool:
+			messages = merge(messages, sdk.MessageParamRoleUser, []sdk.ContentBlockParamUnion{toolResult(m)})
+		}
+	}
+	if len(messages) > 0 && messages[0].Role == sdk.MessageParamRoleAssistant {
+		messages = slices.Insert(messages, 0, sdk.NewUserMessage(sdk.NewTextBlock(opening)))
+	}
+	for i := range messages {
+		// A message that a person sent while tools ran may stand before their results.
+		slices.SortStableFunc(messages[i].Content, func(a, b sdk.ContentBlockParamUnion) int {
+			return order(a) - order(b)
+		})
+	}
+	return system, messages
+}
+
+func order(block sdk.ContentBlockParamUnion) int {
+	if block.OfToolResult != nil {
+		return 0
+	}
+	return 1
+}
+
+// merge adds blocks to the last message when it has the same role, else as a new message.
+func merge(messages []sdk.MessageParam, role sdk.MessageParamRole, blocks []sdk.ContentBlockParamUnion) []sdk.MessageParam {
+	if len(blocks) == 0 {
+		return messages
+	}
+	if last := len(messages) - 1; last >= 0 && messages[last].Role == role {
+		messages[last].Content = append(messages[last].Content, blocks...)
+		return messages
+	}
+	return append(messages, sdk.MessageParam{Role: role, Content: blocks})
+}
+
+func text(content string) []sdk.ContentBlockParamUnion {
+	if blank(content) {
+		return nil
+	}
+	return []sdk.ContentBlockParamUnion{sdk.NewTextBlock(content)}
+}
+
+func assistant(m llm.Message) []sdk.ContentBlockParamUnion {
+	// The API refuses an assistant's text that ends in white space when it comes last.
+	blocks := text(strings.TrimRight(m.Content, " \t\r\n"))
+	for _, call := range m.ToolCalls {
+		blocks = append(blocks, sdk.NewToolUseBlock(callID(call.ID), arguments(call.Arguments), call.Name))
+	}
+	return blocks
+}
+
+// arguments must be an object. Malformed ones, which the model was told about in the tool's answer,
+// are shown to it as they were.
+func arguments(written string) json.RawMessage {
+	var object map[string]json.RawMessage
+	if json.Unmarshal([]byte(written), &object) == nil && object != nil {
+		return json.RawMessage(written)
+	}
+	if blank(written) {
+		return json.RawMessage("{}")
+	}
+	wrapped, err := json.Marshal(map[string]string{"malformed_arguments": written})
+	if err != nil {
+		return json.RawMessage("{}")
+	}
+	return wrapped
+}
+
+func toolResult(m llm.Message) sdk.ContentBlockParamUnion {
+	result := &sdk.ToolResultBlockParam{ToolUseID: callID(m.ToolCallID)}
+	if m.IsError {
+		result.IsError = sdk.Bool(true)
+	}
+	content := m.Content
+	if blank(content) && m.IsError { // an empty result is fine, an empty error is refused
+		content = "The tool failed without a message."
+	}
+	if !blank(content) {
+		result.Content = []sdk.ToolResultBlockParamContentUnion{{OfText: &sdk.TextBlockParam{Text: content}}}
+	}
+	return sdk.ContentBlockParamUnion{OfToolResult: result}
+}
+
+// callID keeps to the API's alphabet: a conversation may have begun with another provider.
+func callID(id string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+			return c
+		}
+		return '_'
+	}, id)
+}
+
+func blank(s string) bool { return strings.TrimSpace(s) == "" }

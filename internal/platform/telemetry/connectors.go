@@ -1,0 +1,28 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Connectors counts deliveries of lifecycle events.
+type Connectors struct {
+	words    *labels
+	attempts *handles[attemptKey, prometheus.Counter]
+	lag      *handles[string, prometheus.Observer]
+}
+
+type attemptKey struct{ connector, hook, outcome string }
+
+// Attempted counts one attempt at one of the five hooks.
+func (c *Connectors) Attempted(connector, hook, outcome string) {
+	c.attempts.get(attemptKey{
+		connector: c.words.label(connector), hook: c.words.label(hook), outcome: c.words.label(outcome),
+	}).Inc()
+}
+
+// Delivered records how long after the event the attempt succeeded.
+func (c *Connectors) Delivered(connector string, lag time.Duration) {
+	c.lag.get(c.words.label(connector)).Observe(lag.Seconds())
+}

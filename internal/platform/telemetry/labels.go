@@ -1,0 +1,64 @@
+package telemetry
+
+import (
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+const (
+	// LabelOther stands for all values that came after the bound was reached, or cannot be a label.
+	LabelOther = "_other"
+	// LabelNone stands for the absent value, such as the tenant of a caller that is not known.
+	LabelNone = "_none"
+
+	maxLabelBytes = 200
+)
+
+// labels bounds the values of one label: the first max of them keep their name for the life of the
+// process, later ones share LabelOther. Series therefore never change their meaning. It is safe for
+// concurrent use, and free of allocations for a value that it has seen.
+type labels struct {
+	max int
+
+	mu    sync.RWMutex
+	known map[string]string
+}
+
+func newLabels(limit int) *labels {
+	return &labels{max: limit, known: make(map[string]string)}
+}
+
+// label gives the label value that stands for value. The result is a copy: web frameworks reuse the
+// memory of what they hand out.
+func (l *labels) label(value string) string {
+	if value == "" {
+		return LabelNone
+	}
+	l.mu.RLock()
+	label, found := l.known[value]
+	full := len(l.known) >= l.max
+	l.mu.RUnlock()
+	switch {
+	case found:
+		return label
+	case full || len(value) > maxLabelBytes || !utf8.ValidString(value): // the registry panics over invalid UTF-8
+		return LabelOther
+	default:
+		return l.admit(value)
+	}
+}
+
+func (l *labels) admit(value string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if label, found := l.known[value]; found {
+		return label
+	}
+	if len(l.known) >= l.max {
+		return LabelOther
+	}
+	value = strings.Clone(value)
+	l.known[value] = value
+	return value
+}

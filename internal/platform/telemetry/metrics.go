@@ -1,0 +1,277 @@
+package telemetry
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const (
+	defaultMaxTenants = 1000
+	// Bounds of the labels whose values the configuration or the code chooses: far above what is used.
+	maxRoutes = 500
+	maxModels = 100
+	maxTools  = 200
+	maxWords  = 100 // statuses, outcomes, providers, connectors
+	// maxActiveRuns bounds the series of lari_runs_active that carry a run's id.
+	maxActiveRuns = 2000
+
+	maxScrapes    = 4
+	scrapeTimeout = 15 * time.Second
+)
+
+// Options of a process's metrics.
+type Options struct {
+	MaxTenants int // tenants with labels of their own (LARI_METRICS_MAX_TENANTS); zero: 1000
+}
+
+// Metrics holds every metric of a process. All methods below it are safe for concurrent use and never
+// fail; durations are given as such and exported in seconds.
+type Metrics struct {
+	HTTP       *HTTP
+	Runs       *Runs
+	Model      *Model
+	Tools      *Tools
+	Connectors *Connectors
+	Streams    *Streams
+	Events     *Events
+
+	registry *prometheus.Registry
+}
+
+// New declares the metrics in a registry of their own, beside those of the Go runtime and the process.
+func New(o Options) *Metrics {
+	if o.MaxTenants <= 0 {
+		o.MaxTenants = defaultMaxTenants
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	declare := promauto.With(registry)
+	tenants := newLabels(o.MaxTenants) // one list for all metrics: a tenant has its label everywhere or nowhere
+	runs := newRuns(declare, tenants)
+	registry.MustRegister(runs.active)
+	return &Metrics{
+		HTTP:       newHTTP(declare, tenants),
+		Runs:       runs,
+		Model:      newModel(declare, tenants),
+		Tools:      newTools(declare),
+		Connectors: newConnectors(declare),
+		Streams:    newStreams(declare),
+		Events:     newEvents(declare),
+		registry:   registry,
+	}
+}
+
+// Registry gives the registry, for reading the metrics back and for collectors of other packages.
+func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
+
+// Handler serves the metrics in the text format of Prometheus, or as OpenMetrics 1.0 (with exemplars) to
+// a client that accepts it.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		Registry:            m.registry,
+		EnableOpenMetrics:   true,
+		ErrorHandling:       promhttp.ContinueOnError, // one broken collector must not hide the others
+		MaxRequestsInFlight: maxScrapes,
+		Timeout:             scrapeTimeout,
+	})
+}
+
+func newHTTP(declare promauto.Factory, tenants *labels) *HTTP {
+	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_http_request_duration_seconds",
+		Help:    "Time from the arrival of a request to the end of its response, by route pattern.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"tenant_id", "route", "method", "status"})
+	return &HTTP{
+		tenants: tenants,
+		routes:  newLabels(maxRoutes),
+		duration: newHandles(func(k httpKey) prometheus.Observer {
+			return duration.WithLabelValues(k.tenant, k.route, k.method, statusText(k.status))
+		}),
+		inFlight: declare.NewGauge(prometheus.GaugeOpts{
+			Name: "lari_http_requests_in_flight",
+			Help: "Requests being answered now, streams included.",
+		}),
+	}
+}
+
+func newRuns(declare promauto.Factory, tenants *labels) *Runs {
+	started := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_runs_started_total",
+		Help: "Runs that began to execute.",
+	}, []string{"tenant_id"})
+	finished := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_runs_finished_total",
+		Help: "Runs that ended, by final status.",
+	}, []string{"tenant_id", "status"})
+	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_run_duration_seconds",
+		Help:    "Time from the creation of a run to its end, by final status.",
+		Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400},
+	}, []string{"tenant_id", "status"})
+	wait := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_run_queue_wait_seconds",
+		Help:    "Time from the creation of a run to its start.",
+		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+	}, []string{"tenant_id"})
+	firstToken := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_run_time_to_first_token_seconds",
+		Help:    "Time from the creation of a run to the first text of its answer.",
+		Buckets: []float64{.05, .1, .25, .5, 1, 2, 3, 5, 10, 30, 60},
+	}, []string{"tenant_id"})
+	stopped := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_run_cancel_to_stopped_seconds",
+		Help:    "Time from the request to cancel a run to its end.",
+		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+	}, []string{"tenant_id"})
+	return &Runs{
+		tenants:    tenants,
+		statuses:   newLabels(maxWords),
+		started:    newHandles(func(tenant string) prometheus.Counter { return started.WithLabelValues(tenant) }),
+		finished:   newHandles(func(k outcomeKey) prometheus.Counter { return finished.WithLabelValues(k.name, k.outcome) }),
+		duration:   newHandles(func(k outcomeKey) prometheus.Observer { return duration.WithLabelValues(k.name, k.outcome) }),
+		wait:       newHandles(func(tenant string) prometheus.Observer { return wait.WithLabelValues(tenant) }),
+		firstToken: newHandles(func(tenant string) prometheus.Observer { return firstToken.WithLabelValues(tenant) }),
+		stopped:    newHandles(func(tenant string) prometheus.Observer { return stopped.WithLabelValues(tenant) }),
+		active: newActiveRuns(tenants, maxActiveRuns, prometheus.NewDesc("lari_runs_active",
+			"Runs that have started and not ended, one series each; what is above the bound is counted in run_id _other.",
+			[]string{"tenant_id", "workspace_id", "run_id"}, nil)),
+	}
+}
+
+func newModel(declare promauto.Factory, tenants *labels) *Model {
+	tokens := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_model_tokens_total",
+		Help: "Tokens that models were billed for, by direction (input, output).",
+	}, []string{"tenant_id", "provider", "model", "direction"})
+	cost := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_model_cost_usd_total",
+		Help: "Price of the tokens in US dollars, as far as the model has a price.",
+	}, []string{"tenant_id", "provider", "model"})
+	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_model_call_duration_seconds",
+		Help:    "Time of a whole turn of a model that ended well.",
+		Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300},
+	}, []string{"provider", "model"})
+	failures := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_model_errors_total",
+		Help: "Turns of a model that failed, by class of failure.",
+	}, []string{"provider", "model", "class"})
+	return &Model{
+		tenants: tenants,
+		words:   newLabels(maxWords),
+		models:  newLabels(maxModels),
+		tokens: newHandles(func(k tokensKey) prometheus.Counter {
+			return tokens.WithLabelValues(k.tenant, k.provider, k.model, k.direction)
+		}),
+		cost: newHandles(func(k tokensKey) prometheus.Counter {
+			return cost.WithLabelValues(k.tenant, k.provider, k.model)
+		}),
+		duration: newHandles(func(k modelKey) prometheus.Observer { return duration.WithLabelValues(k.provider, k.model) }),
+		failures: newHandles(func(k modelKey) prometheus.Counter {
+			return failures.WithLabelValues(k.provider, k.model, k.class)
+		}),
+	}
+}
+
+func newTools(declare promauto.Factory) *Tools {
+	calls := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_tool_calls_total",
+		Help: "Calls of tools, by outcome.",
+	}, []string{"tool", "outcome"})
+	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_tool_call_duration_seconds",
+		Help:    "Time of a call of a tool, whatever its outcome.",
+		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+	}, []string{"tool"})
+	return &Tools{
+		tools:    newLabels(maxTools),
+		outcomes: newLabels(maxWords),
+		calls:    newHandles(func(k outcomeKey) prometheus.Counter { return calls.WithLabelValues(k.name, k.outcome) }),
+		duration: newHandles(func(tool string) prometheus.Observer { return duration.WithLabelValues(tool) }),
+	}
+}
+
+func newConnectors(declare promauto.Factory) *Connectors {
+	attempts := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_connector_attempts_total",
+		Help: "Attempts to hand a lifecycle event to a connector, by hook and outcome.",
+	}, []string{"connector", "hook", "outcome"})
+	lag := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_connector_lag_seconds",
+		Help:    "Time from a lifecycle event to its successful delivery.",
+		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 300, 3600, 21600},
+	}, []string{"connector"})
+	return &Connectors{
+		words: newLabels(maxWords),
+		attempts: newHandles(func(k attemptKey) prometheus.Counter {
+			return attempts.WithLabelValues(k.connector, k.hook, k.outcome)
+		}),
+		lag: newHandles(func(connector string) prometheus.Observer { return lag.WithLabelValues(connector) }),
+	}
+}
+
+func newStreams(declare promauto.Factory) *Streams {
+	transport := []string{"transport"}
+	open := declare.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "lari_streams_open",
+		Help: "Clients that follow a run now, by transport.",
+	}, transport)
+	delivered := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_stream_events_delivered_total",
+		Help: "Events written to clients, replayed ones included.",
+	}, transport)
+	replayed := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_stream_events_replayed_total",
+		Help: "Events read from the log for a client, when it joined or had fallen behind.",
+	}, transport)
+	behind := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_stream_fallbacks_total",
+		Help: "Times that a client was too slow for live events and went back to reading the log.",
+	}, transport)
+	return &Streams{
+		transports: newLabels(maxWords),
+		open:       newHandles(func(transport string) prometheus.Gauge { return open.WithLabelValues(transport) }),
+		delivered:  newHandles(func(transport string) prometheus.Counter { return delivered.WithLabelValues(transport) }),
+		replayed:   newHandles(func(transport string) prometheus.Counter { return replayed.WithLabelValues(transport) }),
+		behind:     newHandles(func(transport string) prometheus.Counter { return behind.WithLabelValues(transport) }),
+	}
+}
+
+func newEvents(declare promauto.Factory) *Events {
+	return &Events{
+		batch: declare.NewHistogram(prometheus.HistogramOpts{
+			Name:    "lari_event_append_batch_size",
+			Help:    "Events appended to the log in one transaction.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+		}),
+		duration: declare.NewHistogram(prometheus.HistogramOpts{
+			Name:    "lari_event_append_duration_seconds",
+			Help:    "Time of a transaction that appends to the log.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}),
+	}
+}
+
+// poolDescs are the metrics of a pool of database connections.
+func poolDescs(pool string) poolMetrics {
+	name := prometheus.Labels{"pool": pool}
+	desc := func(metric, help string, variable ...string) *prometheus.Desc {
+		return prometheus.NewDesc("lari_postgres_pool_"+metric, help, variable, name)
+	}
+	return poolMetrics{
+		connections: desc("connections", "Connections, by state (acquired, idle, constructing).", "state"),
+		limit:       desc("max_connections", "Connections that the pool may open."),
+		acquires:    desc("acquires_total", "Connections handed out."),
+		waited:      desc("waited_acquires_total", "Connections handed out after waiting because none was idle."),
+		cancelled:   desc("cancelled_acquires_total", "Waits for a connection that the caller gave up."),
+		waitSeconds: desc("acquire_wait_seconds_total", "Time spent waiting because no connection was idle."),
+		opened:      desc("opened_connections_total", "Connections opened."),
+		retired:     desc("retired_connections_total", "Connections closed, by reason (age, idle).", "reason"),
+	}
+}

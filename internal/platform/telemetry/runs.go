@@ -1,0 +1,69 @@
+package telemetry
+
+import (
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Runs counts runs. The run ids that its methods take become exemplars; an empty one leaves none.
+type Runs struct {
+	tenants    *labels
+	statuses   *labels
+	started    *handles[string, prometheus.Counter]
+	finished   *handles[outcomeKey, prometheus.Counter]
+	duration   *handles[outcomeKey, prometheus.Observer]
+	wait       *handles[string, prometheus.Observer]
+	firstToken *handles[string, prometheus.Observer]
+	stopped    *handles[string, prometheus.Observer]
+	active     *activeRuns
+}
+
+// outcomeKey names a thing and how it ended.
+type outcomeKey struct{ name, outcome string }
+
+// Started counts a run that began, and how long it had waited in the queue.
+func (r *Runs) Started(tenant, runID string, waited time.Duration) {
+	tenant = r.tenants.label(tenant)
+	r.started.get(tenant).Inc()
+	observe(r.wait.get(tenant), waited, runID)
+}
+
+// FirstToken records how long after its creation a run showed its first text.
+func (r *Runs) FirstToken(tenant, runID string, took time.Duration) {
+	observe(r.firstToken.get(r.tenants.label(tenant)), took, runID)
+}
+
+// Finished counts a run that ended in the given final status, and how long it took from its creation.
+func (r *Runs) Finished(tenant, status, runID string, took time.Duration) {
+	key := outcomeKey{name: r.tenants.label(tenant), outcome: r.statuses.label(status)}
+	r.finished.get(key).Inc()
+	observe(r.duration.get(key), took, runID)
+}
+
+// Stopped records how long a cancelled run took to stop.
+func (r *Runs) Stopped(tenant, runID string, took time.Duration) {
+	observe(r.stopped.get(r.tenants.label(tenant)), took, runID)
+}
+
+// Activate shows a run in the gauge of active runs. Doing so again changes nothing.
+func (r *Runs) Activate(run ActiveRun) { r.active.add(run) }
+
+// Deactivate takes the run out of the gauge. A run that is not in it is no error: it may have been shown
+// by another process.
+func (r *Runs) Deactivate(runID string) { r.active.remove(runID) }
+
+// ReplaceActive sets the gauge to exactly these runs. A run may start in one process and end in another,
+// which then never hears of it: whoever shows runs corrects the list from the database now and then.
+func (r *Runs) ReplaceActive(runs []ActiveRun) { r.active.replace(runs) }
+
+// observe leaves the run as an exemplar, so that a slow bucket leads to a run that fell into it.
+func observe(o prometheus.Observer, d time.Duration, runID string) {
+	e, ok := o.(prometheus.ExemplarObserver)
+	if !ok || runID == "" || len(runID) > 64 || !utf8.ValidString(runID) { // longer exemplars panic (OpenMetrics 1.0: 128 characters)
+		o.Observe(d.Seconds())
+		return
+	}
+	e.ObserveWithExemplar(d.Seconds(), prometheus.Labels{"run_id": runID})
+}
