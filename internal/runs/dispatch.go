@@ -1,0 +1,117 @@
+package runs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/larirun/lari/internal/event"
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/scope"
+)
+
+const (
+	dispatchEvery = 5 * time.Second
+	dispatchPage  = 200
+)
+
+// RunDispatcher looks after promises that a process made and could not keep because it died or the
+// engine was away: accepted runs that were not started, cancels and approvals that were not heard. Every
+// API and worker process runs one; they do not get in each other's way. It returns when ctx ends.
+func (s *Service) RunDispatcher(ctx context.Context) {
+	ticker := time.NewTicker(dispatchEvery)
+	defer ticker.Stop()
+	for {
+		if err := s.Dispatch(ctx); err != nil && ctx.Err() == nil {
+			s.Logger.WarnContext(ctx, "the dispatcher's pass was cut short", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Dispatch makes one pass.
+func (s *Service) Dispatch(ctx context.Context) error {
+	system := postgres.AsSystem(ctx)
+	if err := s.startForgotten(system); err != nil {
+		return err
+	}
+	cancelling, err := s.store.cancelling(system, s.DispatchIn, dispatchPage)
+	if err != nil {
+		return err
+	}
+	var failed []error // one run that the engine stumbles over does not keep the others waiting
+	for _, r := range cancelling {
+		err := s.Engine.CancelRun(ctx, r.TenantID, r.ID)
+		if retryable(err) {
+			return err
+		}
+		failed = append(failed, err)
+	}
+	unheard, err := s.store.unsignalledApprovals(system, s.DispatchIn, dispatchPage)
+	if err != nil {
+		return err
+	}
+	for _, u := range unheard {
+		err := s.signalApproval(onBehalf(ctx, u.tenant, ""), u.tenant, u.run, u.approval)
+		if retryable(err) {
+			return err
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+// startForgotten hands queued runs to the engine, which knows those that it has. Rows are claimed by
+// marking them, one short transaction each, so that replicas share the work.
+func (s *Service) startForgotten(system context.Context) error {
+	for range dispatchPage {
+		var claimed *Run
+		var refused error
+		err := s.DB.Tx(system, func(ctx context.Context) error {
+			claimed, refused = nil, nil
+			found, err := s.store.undispatched(ctx, s.DispatchIn, 1)
+			if err != nil || len(found) == 0 {
+				return err
+			}
+			claimed = &found[0]
+			if err := s.Engine.StartRun(ctx, *claimed); retryable(err) {
+				return err
+			} else if err != nil {
+				refused = err
+			}
+			return s.store.markDispatched(ctx, claimed.ID)
+		})
+		if err != nil || claimed == nil {
+			return err
+		}
+		if refused != nil {
+			if err := s.failUnstarted(postgres.AsTenant(system), *claimed, refused); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func retryable(err error) bool {
+	return fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Timeout)
+}
+
+// failUnstarted ends a run that the engine refuses for good.
+func (s *Service) failUnstarted(ctx context.Context, r Run, cause error) error {
+	s.Logger.ErrorContext(ctx, "the engine refuses a run", "run_id", r.ID, "error", cause)
+	_, err := s.Finished(onBehalf(ctx, r.TenantID, r.RequestID), r.ID,
+		Outcome{Status: Failed, Code: event.ErrorNotStarted, Message: "The run could not be started."})
+	return err
+}
+
+func onBehalf(ctx context.Context, tenant uuid.UUID, requestID string) context.Context {
+	return postgres.AsTenant(scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system", RequestID: requestID}))
+}

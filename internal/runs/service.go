@@ -1,0 +1,254 @@
+package runs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/larirun/lari/internal/event"
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/scope"
+)
+
+// Agents finds what a run executes. ref is an agent's id or slug.
+type Agents interface {
+	ResolveAgent(ctx context.Context, ref string) (AgentRef, error)
+}
+
+// AgentRef is the version of an agent that a run is bound to, and its limits.
+type AgentRef struct {
+	ID      uuid.UUID
+	Slug    string
+	Version int
+	Limits  Limits
+}
+
+// Threads keeps conversations. Its methods join the caller's transaction.
+type Threads interface {
+	AppendMessages(ctx context.Context, thread, run uuid.UUID, messages []InputMessage) error
+	// WithdrawMessages takes the messages of a run that never began back.
+	WithdrawMessages(ctx context.Context, thread, run uuid.UUID) error
+}
+
+// Engine executes runs durably. Its methods give fault.Unavailable when the engine cannot be reached.
+type Engine interface {
+	// StartRun begins the run's workflow; a run that was started before is no error.
+	StartRun(ctx context.Context, r Run) error
+	// CancelRun asks the workflow to stop; one that has ended or never was is no error.
+	CancelRun(ctx context.Context, tenant, run uuid.UUID) error
+	// SignalApproval tells the workflow that an approval was resolved; an ended one is no error.
+	SignalApproval(ctx context.Context, tenant, run, approval uuid.UUID) error
+	// FindExecution gives what the engine knows of a run; fault.NotFound when it knows nothing.
+	FindExecution(ctx context.Context, tenant, run uuid.UUID) (Execution, error)
+	// FindExecutions gives a page of the tenant's executions, newest first, by the engine's own listing,
+	// which may lag behind by a second.
+	FindExecutions(ctx context.Context, tenant uuid.UUID, limit int, cursor string) (items []Execution, next string, err error)
+}
+
+// Announcer tells the connectors of recorded lifecycle events. An error means that an event could not
+// even be handed over for later delivery: the caller tries again.
+type Announcer interface {
+	Announce(ctx context.Context, r Run, events []event.Event) error
+}
+
+// Deps are the ports of a Service.
+type Deps struct {
+	DB         *postgres.DB
+	Log        *Log
+	Agents     Agents
+	Threads    Threads
+	Engine     Engine
+	Announcer  Announcer
+	CheckURL   func(raw string) error // whether a webhook may be sent there
+	Logger     *slog.Logger
+	DispatchIn time.Duration // how old an undispatched run or unheard cancel is when it is looked after; zero: 10 s
+}
+
+// Service is what can be done with runs. Each method acts for the tenant of the context.
+type Service struct {
+	Deps
+	store store
+}
+
+// NewService makes the service.
+func NewService(d Deps) *Service {
+	if d.DispatchIn == 0 {
+		d.DispatchIn = 10 * time.Second
+	}
+	return &Service{Deps: d, store: store{d.DB}}
+}
+
+// Find gives a run; fault.NotFound when the tenant has none of that id.
+func (s *Service) Find(ctx context.Context, id uuid.UUID) (Run, error) { return s.store.find(ctx, id) }
+
+// Create accepts a run and hands it to the engine. When the engine cannot be reached the run is taken
+// back and fault.Unavailable given. A NewRun whose id is known gives the run that exists.
+func (s *Service) Create(ctx context.Context, in NewRun) (Run, error) {
+	agent, err := s.Agents.ResolveAgent(ctx, in.agent())
+	if err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return Run{}, fault.InvalidField("agent", "exists", "names no agent of this tenant")
+		}
+		return Run{}, err
+	}
+	r, err := s.build(ctx, in, agent)
+	if err != nil {
+		return Run{}, err
+	}
+	created, err := s.accept(ctx, r)
+	if err != nil {
+		return Run{}, err
+	}
+	if !created {
+		return s.store.find(ctx, r.ID)
+	}
+	if err := s.Engine.StartRun(ctx, r); err != nil {
+		return Run{}, s.takeBack(ctx, r, err)
+	}
+	return r, nil
+}
+
+func (s *Service) build(ctx context.Context, in NewRun, agent AgentRef) (Run, error) {
+	if in.WebhookURL != "" {
+		if err := s.CheckURL(in.WebhookURL); err != nil {
+			return Run{}, err
+		}
+	}
+	caller := scope.From(ctx)
+	r, err := in.build(agent, now())
+	if err != nil {
+		return Run{}, err
+	}
+	r.TenantID, r.CreatedBy, r.RequestID = caller.Tenant, caller.Actor, caller.RequestID
+	return r, nil
+}
+
+// accept writes the run, and its messages into its thread, in one transaction.
+func (s *Service) accept(ctx context.Context, r Run) (created bool, err error) {
+	if r.ThreadID == nil {
+		return s.store.insert(ctx, r)
+	}
+	err = s.DB.Tx(ctx, func(ctx context.Context) error {
+		if created, err = s.store.insert(ctx, r); err != nil || !created {
+			return err
+		}
+		return s.Threads.AppendMessages(ctx, *r.ThreadID, r.ID, r.Input)
+	})
+	return created, err
+}
+
+// takeBack undoes the acceptance of a run that the engine did not take. When that fails too, the
+// dispatcher looks after the run: it is started or failed, never lost.
+func (s *Service) takeBack(ctx context.Context, r Run, cause error) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer stop()
+	if removed, err := s.remove(ctx, r); err != nil || !removed {
+		s.Logger.WarnContext(ctx, "a run that could not be started stays accepted", "run_id", r.ID, "error", errors.Join(cause, err))
+	}
+	// The start may have been heard although its answer was lost: the workflow must not go on without its run.
+	if err := s.Engine.CancelRun(ctx, r.TenantID, r.ID); err != nil && !fault.Is(err, fault.Unavailable) {
+		s.Logger.WarnContext(ctx, "cancel of a run that was taken back", "run_id", r.ID, "error", err)
+	}
+	return cause
+}
+
+func (s *Service) remove(ctx context.Context, r Run) (removed bool, err error) {
+	err = s.DB.Tx(ctx, func(ctx context.Context) error {
+		if removed, err = s.store.removeUnstarted(ctx, r.ID); err != nil || !removed || r.ThreadID == nil {
+			return err
+		}
+		return s.Threads.WithdrawMessages(ctx, *r.ThreadID, r.ID)
+	})
+	return removed, err
+}
+
+// Cancel asks a run to stop. A run that waits in the queue is ended here and now; any other is ended
+// by its workflow. Asking twice is asking once; a run that has ended gives fault.RunFinal.
+func (s *Service) Cancel(ctx context.Context, id uuid.UUID, reason string) (Run, error) {
+	by := scope.From(ctx).Actor
+	r, events, err := s.change(ctx, id, func(_ context.Context, r *Run) ([]event.Draft, error) {
+		at := now()
+		if err := r.AskCancel(by, reason, at); err != nil {
+			return nil, err
+		}
+		if r.Status == Queued {
+			return r.Finish(Outcome{Status: Cancelled}, "", at)
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return Run{}, err
+	}
+	if err := s.announce(ctx, r, events); err != nil {
+		return Run{}, err
+	}
+	if err := s.Engine.CancelRun(ctx, r.TenantID, r.ID); err != nil {
+		// The wish is recorded: the dispatcher repeats the request until the engine hears it.
+		s.Logger.WarnContext(ctx, "the engine did not hear a cancel yet", "run_id", r.ID, "error", err)
+	}
+	return r, nil
+}
+
+// WaitFinal returns the run once it has ended, or as it is when ctx ends first.
+func (s *Service) WaitFinal(ctx context.Context, id uuid.UUID) (Run, error) {
+	err := s.Log.Follow(ctx, id, 0, func([]event.Event) error { return nil })
+	if err != nil && ctx.Err() == nil {
+		return Run{}, err
+	}
+	return s.store.find(context.WithoutCancel(ctx), id)
+}
+
+// Send puts a message into a live run; it is injected before the next step. messageID is the message's
+// id, zero for a new one: a message that is there already is not sent again.
+func (s *Service) Send(ctx context.Context, id, messageID uuid.UUID, text string) (LiveMessage, error) {
+	if messageID == uuid.Nil {
+		messageID = newID()
+	}
+	m := LiveMessage{ID: messageID, Content: text, CreatedBy: scope.From(ctx).Actor, CreatedAt: now()}
+	_, _, err := s.change(ctx, id, func(ctx context.Context, r *Run) ([]event.Draft, error) {
+		if err := r.TakesMessages(); err != nil {
+			return nil, err
+		}
+		if created, err := s.store.insertMessage(ctx, r.TenantID, r.ID, m); err != nil || !created {
+			return nil, err
+		}
+		return []event.Draft{{Type: event.MessageReceived, Data: event.Received{MessageID: m.ID, Text: text, By: m.CreatedBy}}}, nil
+	})
+	return m, err
+}
+
+// change applies fn to a run and writes its new state and the events that fn gives in one transaction.
+func (s *Service) change(ctx context.Context, id uuid.UUID, fn func(context.Context, *Run) ([]event.Draft, error)) (r Run, events []event.Event, err error) {
+	err = s.DB.Tx(ctx, func(ctx context.Context) error {
+		if r, err = s.store.lock(ctx, id); err != nil {
+			return err
+		}
+		drafts, err := fn(ctx, &r)
+		if err != nil {
+			return err
+		}
+		if err := s.store.update(ctx, r); err != nil {
+			return err
+		}
+		if events = nil; len(drafts) == 0 {
+			return nil
+		}
+		events, err = s.Log.record(ctx, r.ID, now(), drafts...)
+		return err
+	})
+	return r, events, err
+}
+
+func (s *Service) announce(ctx context.Context, r Run, events []event.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	return s.Announcer.Announce(ctx, r, events)
+}
+
+// newID gives a UUIDv7: ids sort by the time they were made.
+func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

@@ -1,0 +1,166 @@
+package runs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+
+	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/postgres"
+)
+
+// store is the SQL of runs; store_*.go hold that of their logs, steps and approvals.
+type store struct {
+	db *postgres.DB
+}
+
+const runColumns = `id, tenant_id, workspace_id, agent_id, agent_version, thread_id, schedule_id, status, input, output,
+	error, input_tokens, output_tokens, cost_usd::text, usage_estimated, metadata, max_tokens, max_cost_usd::text, max_steps,
+	timeout_seconds, approval_seconds, step, coalesce(webhook_url, ''), request_id, created_by, created_at, started_at, finished_at,
+	cancel_requested_at, cancel_requested_by, cancel_reason, intake_closed`
+
+func scanRun(row pgx.CollectableRow) (Run, error) {
+	var (
+		r                  Run
+		input, failure     []byte
+		cost               string
+		maxCost            *string
+		timeoutSeconds     int
+		approvalSeconds    int
+		cancelAt           *clock.Time
+		cancelBy, cancelOf *string
+	)
+	err := row.Scan(&r.ID, &r.TenantID, &r.WorkspaceID, &r.AgentID, &r.AgentVersion, &r.ThreadID, &r.ScheduleID, &r.Status, &input,
+		&r.Output, &failure, &r.Usage.InputTokens, &r.Usage.OutputTokens, &cost, &r.Usage.Estimated, &r.Metadata,
+		&r.Limits.MaxTokens, &maxCost, &r.Limits.MaxSteps, &timeoutSeconds, &approvalSeconds, &r.Step, &r.WebhookURL, &r.RequestID, &r.CreatedBy,
+		&r.CreatedAt, &r.StartedAt, &r.FinishedAt, &cancelAt, &cancelBy, &cancelOf, &r.IntakeClosed)
+	if err != nil {
+		return Run{}, err
+	}
+	r.Limits.Timeout = time.Duration(timeoutSeconds) * time.Second
+	r.Limits.ApprovalTTL = time.Duration(approvalSeconds) * time.Second
+	if r.Usage.CostUSD, err = decimal.NewFromString(cost); err != nil {
+		return Run{}, fmt.Errorf("cost of run %s: %w", r.ID, err)
+	}
+	if maxCost != nil {
+		d, err := decimal.NewFromString(*maxCost)
+		if err != nil {
+			return Run{}, fmt.Errorf("budget of run %s: %w", r.ID, err)
+		}
+		r.Limits.MaxCostUSD = &d
+	}
+	if err := json.Unmarshal(input, &r.Input); err != nil {
+		return Run{}, fmt.Errorf("input of run %s: %w", r.ID, err)
+	}
+	if failure != nil {
+		if err := json.Unmarshal(failure, &r.Error); err != nil {
+			return Run{}, fmt.Errorf("error of run %s: %w", r.ID, err)
+		}
+	}
+	if cancelAt != nil {
+		r.Cancel = &CancelRequest{At: *cancelAt, By: *cancelBy, Reason: *cancelOf}
+	}
+	return r, nil
+}
+
+// insert writes a queued run and the head of its log in one statement. created is false when a run of
+// that id exists.
+func (s store) insert(ctx context.Context, r Run) (created bool, err error) {
+	input, err := json.Marshal(r.Input)
+	if err != nil {
+		return false, fmt.Errorf("encode the input: %w", err)
+	}
+	n, err := s.db.Exec(ctx, `
+		with run as (
+			insert into agent_runs (id, tenant_id, workspace_id, agent_id, agent_version, thread_id, schedule_id, status, input,
+				metadata, max_tokens, max_cost_usd, max_steps, timeout_seconds, approval_seconds, webhook_url, request_id, created_by, created_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::numeric, $13, $14, $15, nullif($16, ''), $17, $18, $19)
+			on conflict (id) do nothing
+			returning id, tenant_id)
+		insert into run_logs (run_id, tenant_id) select id, tenant_id from run`,
+		r.ID, r.TenantID, r.WorkspaceID, r.AgentID, r.AgentVersion, r.ThreadID, r.ScheduleID, r.Status, input,
+		[]byte(r.Metadata), r.Limits.MaxTokens, decimalText(r.Limits.MaxCostUSD), r.Limits.MaxSteps, int(r.Limits.Timeout/time.Second), int(r.Limits.ApprovalTTL/time.Second),
+		r.WebhookURL, r.RequestID, r.CreatedBy, r.CreatedAt)
+	switch {
+	case err == nil:
+		return n == 1, nil
+	case postgres.UniqueViolation(err) == "agent_runs_thread_busy":
+		return false, fault.New(fault.ThreadBusy, "Another run is active on this thread; wait for it or cancel it.")
+	case strings.Contains(postgres.ForeignKeyViolation(err), "workspace"):
+		return false, fault.InvalidField("workspace_id", "exists", "names no workspace of this tenant")
+	case strings.Contains(postgres.ForeignKeyViolation(err), "thread"):
+		return false, fault.InvalidField("thread_id", "exists", "names no thread of this tenant")
+	}
+	return false, err
+}
+
+func decimalText(d *decimal.Decimal) *string {
+	if d == nil {
+		return nil
+	}
+	s := d.String()
+	return &s
+}
+
+func (s store) find(ctx context.Context, id uuid.UUID) (Run, error) {
+	return s.one(ctx, `select `+runColumns+` from agent_runs where id = $1`, id)
+}
+
+// lock reads a run and holds it until the transaction ends.
+func (s store) lock(ctx context.Context, id uuid.UUID) (Run, error) {
+	return s.one(ctx, `select `+runColumns+` from agent_runs where id = $1 for no key update`, id)
+}
+
+func (s store) one(ctx context.Context, sql string, id uuid.UUID) (Run, error) {
+	r, ok, err := postgres.One(ctx, s.db, sql, []any{id}, scanRun)
+	switch {
+	case err != nil:
+		return Run{}, err
+	case !ok:
+		return Run{}, fault.New(fault.NotFound, "There is no run %s.", id)
+	}
+	return r, nil
+}
+
+// update writes what a run's methods change.
+func (s store) update(ctx context.Context, r Run) error {
+	var failure []byte
+	if r.Error != nil {
+		var err error
+		if failure, err = json.Marshal(r.Error); err != nil {
+			return fmt.Errorf("encode the error: %w", err)
+		}
+	}
+	var cancelAt *clock.Time
+	var cancelBy, cancelReason *string
+	if r.Cancel != nil {
+		cancelAt, cancelBy, cancelReason = &r.Cancel.At, &r.Cancel.By, &r.Cancel.Reason
+	}
+	_, err := s.db.Exec(ctx, `
+		update agent_runs set status = $2, output = $3, error = $4, input_tokens = $5, output_tokens = $6, cost_usd = $7::text::numeric,
+			usage_estimated = $8, step = $9, started_at = $10, finished_at = $11, cancel_requested_at = $12,
+			cancel_requested_by = $13, cancel_reason = $14, intake_closed = $15
+		where id = $1`,
+		r.ID, r.Status, r.Output, failure, r.Usage.InputTokens, r.Usage.OutputTokens, r.Usage.CostUSD.String(),
+		r.Usage.Estimated, r.Step, r.StartedAt, r.FinishedAt, cancelAt, cancelBy, cancelReason, r.IntakeClosed)
+	return err
+}
+
+// removeUnstarted takes back a run that the engine refused; it reports whether the run was still queued.
+func (s store) removeUnstarted(ctx context.Context, id uuid.UUID) (bool, error) {
+	n, err := s.db.Exec(ctx, `delete from agent_runs where id = $1 and status = 'queued'`, id)
+	return n == 1, err
+}
+
+// summarise writes the compact record of an ended run.
+func (s store) summarise(ctx context.Context, id uuid.UUID, summary []byte) error {
+	_, err := s.db.Exec(ctx, `update agent_runs set summary = $2 where id = $1`, id, summary)
+	return err
+}

@@ -1,0 +1,83 @@
+package runs
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/postgres"
+)
+
+const approvalColumns = `id, run_id, tool_call_id, status, arguments, reason, requested_at, expires_at, resolved_at, coalesce(resolved_by, '')`
+
+func scanApproval(row pgx.CollectableRow) (Approval, error) {
+	var a Approval
+	err := row.Scan(&a.ID, &a.RunID, &a.ToolCallID, &a.Decision, &a.Arguments, &a.Reason, &a.RequestedAt, &a.ExpiresAt, &a.ResolvedAt, &a.ResolvedBy)
+	return a, err
+}
+
+// insertApproval asks once for each tool call: created is false when the question is there already,
+// and the approval is then that one.
+func (s store) insertApproval(ctx context.Context, tenant uuid.UUID, a Approval) (Approval, bool, error) {
+	n, err := s.db.Exec(ctx, `
+		insert into approvals (id, tenant_id, run_id, tool_call_id, status, requested_at, expires_at)
+		values ($1, $2, $3, $4, $5, $6, $7) on conflict (tool_call_id) do nothing`,
+		a.ID, tenant, a.RunID, a.ToolCallID, a.Decision, a.RequestedAt, a.ExpiresAt)
+	if err != nil || n == 1 {
+		return a, n == 1, err
+	}
+	a, _, err = postgres.One(ctx, s.db, `select `+approvalColumns+` from approvals where tool_call_id = $1`, []any{a.ToolCallID}, scanApproval)
+	return a, false, err
+}
+
+// lockApproval reads an approval of the run and holds it until the transaction ends.
+func (s store) lockApproval(ctx context.Context, run, id uuid.UUID) (Approval, error) {
+	a, ok, err := postgres.One(ctx, s.db, `select `+approvalColumns+` from approvals where id = $1 and run_id = $2 for no key update`,
+		[]any{id, run}, scanApproval)
+	switch {
+	case err != nil:
+		return Approval{}, err
+	case !ok:
+		return Approval{}, fault.New(fault.NotFound, "The run has no approval %s.", id)
+	}
+	return a, nil
+}
+
+func (s store) updateApproval(ctx context.Context, a Approval) error {
+	_, err := s.db.Exec(ctx, `update approvals set status = $2, arguments = $3, reason = $4, resolved_at = $5, resolved_by = $6 where id = $1`,
+		a.ID, a.Decision, a.Arguments, a.Reason, a.ResolvedAt, a.ResolvedBy)
+	return err
+}
+
+// approvalsPending reports whether a question of the run is open.
+func (s store) approvalsPending(ctx context.Context, run uuid.UUID) (bool, error) {
+	pending, _, err := postgres.One(ctx, s.db, `select exists (select from approvals where run_id = $1 and status = 'pending')`,
+		[]any{run}, pgx.RowTo[bool])
+	return pending, err
+}
+
+func (s store) markSignalled(ctx context.Context, id uuid.UUID) error {
+	_, err := s.db.Exec(ctx, `update approvals set signalled_at = now() where id = $1`, id)
+	return err
+}
+
+// unsignalled is an answer that the workflow has perhaps not heard of.
+type unsignalled struct {
+	approval, run, tenant uuid.UUID
+}
+
+// unsignalledApprovals gives answers of active runs older than age that were perhaps not signalled;
+// across tenants.
+func (s store) unsignalledApprovals(ctx context.Context, age time.Duration, limit int) ([]unsignalled, error) {
+	return postgres.All(ctx, s.db, `
+		select a.id, a.run_id, a.tenant_id from approvals a join agent_runs r on r.id = a.run_id
+		where a.resolved_at < now() - $1::interval and a.signalled_at is null and r.status in ('running', 'waiting')
+		order by a.resolved_at limit $2`, []any{age, limit}, func(row pgx.CollectableRow) (unsignalled, error) {
+		var u unsignalled
+		err := row.Scan(&u.approval, &u.run, &u.tenant)
+		return u, err
+	})
+}

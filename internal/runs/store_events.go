@@ -1,0 +1,103 @@
+package runs
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/larirun/lari/internal/event"
+	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/postgres"
+)
+
+// pending is an event on its way into a log.
+type pending struct {
+	runID uuid.UUID
+	typ   event.Type
+	at    clock.Time
+	data  json.RawMessage
+}
+
+// Channel is where the database announces that logs grew: "<tenant>:<run>:<last seq>" for each.
+const Channel = "lari_run_events"
+
+// append puts events of one tenant, of any number of runs, at the end of their logs. Heads are locked
+// in the order of their ids, so that two appends never wait for each other in a circle. Events of a
+// closed log are left out: nothing follows the final event. A final event closes its log.
+func (s store) append(ctx context.Context, tenant uuid.UUID, batch []pending) ([]event.Event, error) {
+	n := len(batch)
+	runIDs, types, ats, datas := make([]uuid.UUID, n), make([]string, n), make([]clock.Time, n), make([]string, n)
+	for i, p := range batch {
+		runIDs[i], types[i], ats[i], datas[i] = p.runID, string(p.typ), p.at, string(p.data)
+	}
+	return postgres.All(ctx, s.db, `
+		with input as materialized (
+			select * from unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) with ordinality as i (run_id, type, at, data, ord)),
+		locked as materialized (
+			select l.run_id from run_logs l where l.run_id = any($2::uuid[]) and not l.closed order by l.run_id for no key update),
+		counts as (
+			select run_id, count(*) as n, bool_or(type in ('run_completed', 'run_error', 'run_cancelled')) as closes
+			from input join locked using (run_id) group by run_id),
+		heads as (
+			update run_logs l set last_seq = l.last_seq + c.n, closed = c.closes
+			from counts c where l.run_id = c.run_id
+			returning l.run_id, l.last_seq - c.n as base, l.last_seq),
+		added as (
+			insert into run_events (tenant_id, run_id, seq, type, at, data)
+			select $1, i.run_id, h.base + row_number() over (partition by i.run_id order by i.ord), i.type, i.at, i.data::jsonb
+			from input i join heads h using (run_id)
+			returning run_id, seq, type, at, data),
+		told as (select pg_notify('`+Channel+`', $1::text || ':' || run_id || ':' || last_seq) from heads)
+		select a.run_id, a.seq, a.type, a.at, a.data from added a, (select count(*) from told) t order by a.run_id, a.seq`,
+		[]any{tenant, runIDs, types, ats, datas}, scanEvent(tenant))
+}
+
+func scanEvent(tenant uuid.UUID) pgx.RowToFunc[event.Event] {
+	return func(row pgx.CollectableRow) (event.Event, error) {
+		e := event.Event{TenantID: tenant}
+		err := row.Scan(&e.RunID, &e.Seq, &e.Type, &e.At, &e.Data)
+		return e, err
+	}
+}
+
+// events gives at most limit events of a log after the position, in order.
+func (s store) events(ctx context.Context, tenant, run uuid.UUID, after int64, limit int) ([]event.Event, error) {
+	return postgres.All(ctx, s.db, `select run_id, seq, type, at, data from run_events
+		where run_id = $1 and seq > $2 order by seq limit $3`, []any{run, after, limit}, scanEvent(tenant))
+}
+
+// head is the end of a log.
+type head struct {
+	seq    int64
+	closed bool
+}
+
+// head gives the end of a log; ok is false when the tenant has no such run.
+func (s store) head(ctx context.Context, run uuid.UUID) (h head, ok bool, err error) {
+	return postgres.One(ctx, s.db, `select last_seq, closed from run_logs where run_id = $1`, []any{run},
+		func(row pgx.CollectableRow) (head, error) {
+			var h head
+			err := row.Scan(&h.seq, &h.closed)
+			return h, err
+		})
+}
+
+// lifecycleEvents gives run_started and, once it is there, the final event.
+func (s store) lifecycleEvents(ctx context.Context, tenant, run uuid.UUID) ([]event.Event, error) {
+	return postgres.All(ctx, s.db, `select run_id, seq, type, at, data from run_events
+		where run_id = $1 and type in ('run_started', 'run_completed', 'run_error', 'run_cancelled') order by seq`,
+		[]any{run}, scanEvent(tenant))
+}
+
+// halfWritten reports whether the log holds deltas of the step's message that no restart has taken back.
+func (s store) halfWritten(ctx context.Context, run uuid.UUID, step int) (bool, error) {
+	half, _, err := postgres.One(ctx, s.db, `
+		select exists (
+			select from run_events d where d.run_id = $1 and d.type = 'message_delta' and (d.data ->> 'step')::int = $2
+			and d.seq > coalesce((select max(r.seq) from run_events r
+				where r.run_id = $1 and r.type = 'attempt_restarted' and (r.data ->> 'step')::int = $2), 0))`,
+		[]any{run, step}, pgx.RowTo[bool])
+	return half, err
+}

@@ -1,0 +1,137 @@
+package runs
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/postgres"
+)
+
+// insertStep records a step with its tool calls; created is false when the step is there already.
+func (s store) insertStep(ctx context.Context, tenant uuid.UUID, step Step) (created bool, err error) {
+	n := len(step.ToolCalls)
+	ids, callIDs, names, arguments := make([]uuid.UUID, n), make([]string, n), make([]string, n), make([]string, n)
+	for i, c := range step.ToolCalls {
+		ids[i], callIDs[i], names[i], arguments[i] = c.ID, c.CallID, c.Name, c.Arguments
+	}
+	created, _, err = postgres.One(ctx, s.db, `
+		with step as (
+			insert into run_steps (tenant_id, run_id, step, content, finish, model, input_tokens, output_tokens, cost_usd, estimated, finished_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, $10, $11)
+			on conflict (run_id, step) do nothing returning step),
+		calls as (
+			insert into tool_calls (id, tenant_id, run_id, step, position, call_id, name, arguments, status)
+			select c.id, $1, $2, $3, c.ord - 1, c.call_id, c.name, c.arguments, 'pending'
+			from unnest($12::uuid[], $13::text[], $14::text[], $15::text[]) with ordinality as c (id, call_id, name, arguments, ord)
+			where exists (select from step))
+		select exists (select from step)`,
+		[]any{
+			tenant, step.RunID, step.Number, step.Content, step.Finish, step.Model, step.Usage.InputTokens, step.Usage.OutputTokens,
+			step.Usage.CostUSD.String(), step.Usage.Estimated, step.At, ids, callIDs, names, arguments,
+		}, pgx.RowTo[bool])
+	return created, err
+}
+
+// steps gives the recorded steps of a run in order, each with its tool calls.
+func (s store) steps(ctx context.Context, run uuid.UUID) ([]Step, error) {
+	steps, err := postgres.All(ctx, s.db, `
+		select step, content, finish, model, input_tokens, output_tokens, cost_usd::text, estimated, finished_at
+		from run_steps where run_id = $1 order by step`, []any{run}, func(row pgx.CollectableRow) (Step, error) {
+		step := Step{RunID: run}
+		var cost string
+		err := row.Scan(&step.Number, &step.Content, &step.Finish, &step.Model, &step.Usage.InputTokens, &step.Usage.OutputTokens,
+			&cost, &step.Usage.Estimated, &step.At)
+		if err != nil {
+			return Step{}, err
+		}
+		step.Usage.CostUSD, err = decimal.NewFromString(cost)
+		return step, err
+	})
+	if err != nil || len(steps) == 0 {
+		return steps, err
+	}
+	calls, err := postgres.All(ctx, s.db, `select `+callColumns+` from tool_calls where run_id = $1 order by step, position`,
+		[]any{run}, scanCall)
+	if err != nil {
+		return nil, err
+	}
+	byNumber := make(map[int]int, len(steps))
+	for i := range steps {
+		byNumber[steps[i].Number] = i
+	}
+	for _, c := range calls {
+		if i, ok := byNumber[c.Step]; ok {
+			steps[i].ToolCalls = append(steps[i].ToolCalls, c)
+		}
+	}
+	return steps, nil
+}
+
+const callColumns = `id, run_id, step, position, call_id, name, arguments, status, coalesce(result, ''), started_at, finished_at`
+
+func scanCall(row pgx.CollectableRow) (ToolCall, error) {
+	var c ToolCall
+	err := row.Scan(&c.ID, &c.RunID, &c.Step, &c.Position, &c.CallID, &c.Name, &c.Arguments, &c.Status, &c.Result, &c.StartedAt, &c.FinishedAt)
+	return c, err
+}
+
+// lockCall reads a tool call and holds it until the transaction ends.
+func (s store) lockCall(ctx context.Context, id uuid.UUID) (ToolCall, error) {
+	c, ok, err := postgres.One(ctx, s.db, `select `+callColumns+` from tool_calls where id = $1 for no key update`, []any{id}, scanCall)
+	switch {
+	case err != nil:
+		return ToolCall{}, err
+	case !ok:
+		return ToolCall{}, fault.New(fault.NotFound, "There is no tool call %s.", id)
+	}
+	return c, nil
+}
+
+func (s store) updateCall(ctx context.Context, c ToolCall) error {
+	_, err := s.db.Exec(ctx, `update tool_calls set arguments = $2, status = $3, result = $4, started_at = $5, finished_at = $6 where id = $1`,
+		c.ID, c.Arguments, c.Status, c.Result, c.StartedAt, c.FinishedAt)
+	return err
+}
+
+// insertMessage adds a message; created is false when it is there already.
+func (s store) insertMessage(ctx context.Context, tenant, run uuid.UUID, m LiveMessage) (created bool, err error) {
+	n, err := s.db.Exec(ctx, `insert into run_messages (id, tenant_id, run_id, content, created_by, created_at)
+		values ($1, $2, $3, $4, $5, $6) on conflict (id) do nothing`, m.ID, tenant, run, m.Content, m.CreatedBy, m.CreatedAt)
+	return n == 1, err
+}
+
+// injectMessages assigns every message that waits to the step and gives all messages of the run.
+func (s store) injectMessages(ctx context.Context, run uuid.UUID, step int) ([]LiveMessage, error) {
+	return postgres.All(ctx, s.db, `
+		with fresh as (
+			update run_messages set step = $2 where run_id = $1 and step is null
+			returning id, content, step, created_by, created_at)
+		select * from fresh union all
+		select id, content, step, created_by, created_at from run_messages where run_id = $1 and step is not null
+		order by id`, []any{run, step}, func(row pgx.CollectableRow) (LiveMessage, error) {
+		var m LiveMessage
+		err := row.Scan(&m.ID, &m.Content, &m.Step, &m.CreatedBy, &m.CreatedAt)
+		return m, err
+	})
+}
+
+// messagesWait reports whether a message has not been injected yet.
+func (s store) messagesWait(ctx context.Context, run uuid.UUID) (bool, error) {
+	wait, _, err := postgres.One(ctx, s.db, `select exists (select from run_messages where run_id = $1 and step is null)`, []any{run}, pgx.RowTo[bool])
+	return wait, err
+}
+
+// lastContent gives the text of the last step.
+func (s store) lastContent(ctx context.Context, run uuid.UUID) (string, error) {
+	text, _, err := postgres.One(ctx, s.db, `select content from run_steps where run_id = $1 order by step desc limit 1`, []any{run}, pgx.RowTo[string])
+	return text, err
+}
+
+func (s store) countCalls(ctx context.Context, run uuid.UUID) (int, error) {
+	n, _, err := postgres.One(ctx, s.db, `select count(*) from tool_calls where run_id = $1`, []any{run}, pgx.RowTo[int])
+	return n, err
+}

@@ -1,0 +1,80 @@
+package tenants
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/fault"
+)
+
+// Key is an API key as its tenant sees it. The secret is shown once, when the key is made.
+type Key struct {
+	ID        uuid.UUID         `json:"id" description:"Id of the key."`
+	TenantID  uuid.UUID         `json:"tenant_id" description:"Tenant that it acts for."`
+	Name      string            `json:"name" description:"What it is for."`
+	Prefix    string            `json:"prefix" description:"The public part of the key, to tell keys apart."`
+	Role      auth.Role         `json:"role" enum:"viewer,operator,admin,owner" description:"Role of the caller that uses it."`
+	Scopes    []auth.Permission `json:"scopes" description:"Permissions that it is narrowed to; null: all of its role."`
+	CreatedBy string            `json:"created_by" description:"Who made it."`
+	CreatedAt clock.Time        `json:"created_at" description:"When it was made."`
+	ExpiresAt *clock.Time       `json:"expires_at" description:"When it stops working; null: never."`
+	RevokedAt *clock.Time       `json:"revoked_at" description:"When it was revoked; null: it was not."`
+}
+
+// NewKey asks for an API key.
+type NewKey struct {
+	Name      string            `json:"name" validate:"required,max=200" description:"What it is for." example:"nightly report"`
+	Role      auth.Role         `json:"role" validate:"required,oneof=viewer operator admin owner" enum:"viewer,operator,admin,owner" description:"Role of the caller that uses it."`
+	Scopes    []auth.Permission `json:"scopes,omitempty" validate:"max=50" description:"Permissions to narrow it to; absent: all of its role." example:"run:create"`
+	ExpiresAt *time.Time        `json:"expires_at,omitempty" description:"When it stops working; absent: never."`
+}
+
+func (n NewKey) check(at clock.Time) error {
+	name := strings.TrimSpace(n.Name)
+	switch {
+	case name == "":
+		return fault.InvalidField("name", "required", "is required")
+	case utf8.RuneCountInString(name) > maxName:
+		return fault.InvalidField("name", "max", "must be at most %d characters", maxName)
+	case !n.Role.OfTenant():
+		return fault.InvalidField("role", "oneof", "must be one of viewer, operator, admin, owner")
+	case n.Scopes != nil && len(n.Scopes) == 0:
+		return fault.InvalidField("scopes", "min", "must name a permission, or be left out for all of the role")
+	case n.ExpiresAt != nil && !clock.At(*n.ExpiresAt).After(at):
+		return fault.InvalidField("expires_at", "gt", "must lie in the future")
+	}
+	for i, scope := range n.Scopes {
+		switch {
+		case !scope.Known():
+			return fault.InvalidField("scopes", "known", "%q is not a permission", scope)
+		case !n.Role.Can(scope):
+			return fault.InvalidField("scopes", "granted", "%s is not granted by the role %s", scope, n.Role)
+		case slices.Contains(n.Scopes[:i], scope):
+			return fault.InvalidField("scopes", "unique", "%s is named twice", scope)
+		}
+	}
+	return nil
+}
+
+// build makes the key and its plain text, which is kept nowhere.
+func (n NewKey) build(tenant uuid.UUID, by string, at clock.Time) (k Key, hash []byte, plain string, err error) {
+	if err := n.check(at); err != nil {
+		return Key{}, nil, "", err
+	}
+	plain, prefix, hash, err := auth.NewKey()
+	if err != nil {
+		return Key{}, nil, "", err
+	}
+	k = Key{
+		ID: newID(), TenantID: tenant, Name: strings.TrimSpace(n.Name), Prefix: prefix, Role: n.Role,
+		Scopes: slices.Clone(n.Scopes), CreatedBy: by, CreatedAt: at,
+	}
+	k.ExpiresAt = clock.Ref(n.ExpiresAt)
+	return k, hash, plain, nil
+}

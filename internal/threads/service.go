@@ -1,0 +1,147 @@
+package threads
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/page"
+	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/scope"
+)
+
+// Service is what can be done with threads, for the tenant of the context.
+type Service struct {
+	db    *postgres.DB
+	store store
+}
+
+// NewService makes the service.
+func NewService(db *postgres.DB) *Service { return &Service{db: db, store: store{db}} }
+
+const (
+	maxMetadata = 16 << 10 // bytes of JSON
+	maxHistory  = 400      // messages shown to a model: the latest
+)
+
+func now() clock.Time { return clock.Now() }
+
+// FindThread gives a thread; fault.NotFound when the tenant has none of that id.
+func (s *Service) FindThread(ctx context.Context, id uuid.UUID) (Thread, error) {
+	return s.store.find(ctx, id)
+}
+
+// FindThreads lists threads, the newest first.
+func (s *Service) FindThreads(ctx context.Context, p page.Request) (page.Page[Thread], error) {
+	limit, before, err := p.StartBefore()
+	if err != nil {
+		return page.Page[Thread]{}, err
+	}
+	found, err := s.store.list(ctx, before, limit+1)
+	return page.Of(found, limit, func(t Thread) string { return t.ID.String() }), err
+}
+
+// CreateThread makes a thread. A NewThread whose id is known gives the thread that exists.
+func (s *Service) CreateThread(ctx context.Context, n NewThread) (Thread, error) {
+	metadata, err := encode(n.Metadata)
+	if err != nil {
+		return Thread{}, err
+	}
+	if n.ID == uuid.Nil {
+		n.ID = uuid.Must(uuid.NewV7())
+	}
+	at := now()
+	t := Thread{ID: n.ID, TenantID: scope.Tenant(ctx), Title: n.Title, Metadata: metadata, CreatedAt: at, UpdatedAt: at}
+	created, err := s.store.insert(ctx, t)
+	if err != nil || created {
+		return t, err
+	}
+	return s.store.find(ctx, t.ID)
+}
+
+// UpdateThread changes a thread's title or metadata.
+func (s *Service) UpdateThread(ctx context.Context, id uuid.UUID, u Update) (t Thread, err error) {
+	err = s.db.Tx(ctx, func(ctx context.Context) error {
+		if t, err = s.store.lock(ctx, id); err != nil {
+			return err
+		}
+		if u.Title != nil {
+			t.Title = *u.Title
+		}
+		if u.Metadata != nil {
+			if t.Metadata, err = encode(u.Metadata); err != nil {
+				return err
+			}
+		}
+		t.UpdatedAt = now()
+		return s.store.update(ctx, t)
+	})
+	return t, err
+}
+
+// DeleteThread removes a thread and its messages. Its runs stay, without a thread. While a run is
+// active on it, it is refused with fault.ThreadBusy.
+func (s *Service) DeleteThread(ctx context.Context, id uuid.UUID) error {
+	return s.db.Tx(ctx, func(ctx context.Context) error {
+		if _, err := s.store.lock(ctx, id); err != nil {
+			return err
+		}
+		return s.store.delete(ctx, id)
+	})
+}
+
+// FindMessages lists a thread's messages, the oldest first.
+func (s *Service) FindMessages(ctx context.Context, id uuid.UUID, p page.Request) (page.Page[Message], error) {
+	limit, after, err := p.StartNumber()
+	if err != nil {
+		return page.Page[Message]{}, err
+	}
+	if _, err := s.store.find(ctx, id); err != nil {
+		return page.Page[Message]{}, err
+	}
+	found, err := s.store.messages(ctx, id, after, limit+1)
+	return page.Of(found, limit, func(m Message) string { return strconv.Itoa(m.Position) }), err
+}
+
+// History gives what was said on a thread before a run: the latest messages, the oldest first.
+func (s *Service) History(ctx context.Context, id, before uuid.UUID) ([]Message, error) {
+	return s.store.history(ctx, id, before, maxHistory)
+}
+
+// Append adds messages at the end of a thread, in the caller's transaction if there is one. Writers of
+// one thread wait for each other: positions have no holes.
+func (s *Service) Append(ctx context.Context, id uuid.UUID, messages ...NewMessage) error {
+	return s.db.Tx(ctx, func(ctx context.Context) error {
+		found, err := s.store.append(ctx, id, messages, now())
+		if err == nil && !found {
+			err = missing(id)
+		}
+		return err
+	})
+}
+
+// Withdraw takes back the messages of a run that never began. They are the thread's last ones: no other
+// run was let onto it.
+func (s *Service) Withdraw(ctx context.Context, id, run uuid.UUID) error {
+	return s.db.Tx(ctx, func(ctx context.Context) error { return s.store.withdraw(ctx, id, run) })
+}
+
+func encode(metadata map[string]json.RawMessage) (json.RawMessage, error) {
+	if metadata == nil {
+		return json.RawMessage("{}"), nil
+	}
+	data, err := json.Marshal(metadata)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "The metadata cannot be stored.")
+	}
+	if len(data) > maxMetadata {
+		return nil, fault.InvalidField("metadata", "max", "must be at most %d bytes of JSON", maxMetadata)
+	}
+	return data, nil
+}
+
+func missing(id uuid.UUID) error { return fault.New(fault.NotFound, "There is no thread %s.", id) }
