@@ -1,0 +1,65 @@
+// Package activities holds the steps of workflows: thin, retryable, each done again without harm after
+// a crash. They call services; decisions are the workflows'. Inputs and results are ids and small
+// facts: texts stay in Postgres.
+package activities
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/larirun/lari/connectors"
+	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/internal/threads"
+	"github.com/larirun/lari/internal/tools"
+)
+
+// Observer is told what models and tools did, for metrics.
+type Observer interface {
+	ModelAnswered(t ModelTurnFacts)
+	ModelFailed(provider, model string, class llm.Class)
+	ToolCalled(tool, outcome string, took time.Duration)
+}
+
+// ModelTurnFacts are the figures of a model's turn.
+type ModelTurnFacts struct {
+	TenantID   uuid.UUID
+	RunID      uuid.UUID
+	Step       int
+	Provider   string
+	Model      string
+	Usage      llm.Usage
+	CostUSD    float64
+	FirstToken time.Duration // from the request; zero: no text
+	Took       time.Duration
+}
+
+// Activities are the steps. Workflows refer to its methods through a nil pointer.
+type Activities struct {
+	Runs       *runs.Service
+	Log        *runs.Log
+	Agents     *agents.Service
+	Threads    *threads.Service
+	Models     *llm.Router
+	Prices     llm.PriceTable
+	Tools      *tools.Registry
+	Connectors *connectors.Registry
+	Observer   Observer
+	Logger     *slog.Logger
+}
+
+// RunRef names a run.
+type RunRef struct {
+	TenantID uuid.UUID `json:"tenant_id"`
+	RunID    uuid.UUID `json:"run_id"`
+}
+
+// scoped gives the context of the run's tenant.
+func (r RunRef) scoped(ctx context.Context) context.Context {
+	return scope.With(ctx, scope.Scope{Tenant: r.TenantID, Actor: "system", RequestID: r.RunID.String()})
+}

@@ -1,0 +1,207 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/activity"
+
+	"github.com/larirun/lari/internal/event"
+	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/stream"
+	"github.com/larirun/lari/internal/runs"
+)
+
+// ModelCall is one step of a run.
+type ModelCall struct {
+	RunRef
+	Step       int       `json:"step"`
+	Deadline   time.Time `json:"deadline"`              // of the run
+	TokensLeft *int64    `json:"tokens_left,omitempty"` // of the run's budget; nil: no limit
+}
+
+// ModelTurn is what a step led to.
+type ModelTurn struct {
+	Usage     event.Usage `json:"usage"`
+	ToolCalls []CallRef   `json:"tool_calls,omitempty"`
+	More      bool        `json:"more,omitempty"` // an answer, but a message came in meanwhile
+}
+
+// CallRef names a tool call that the model asked for.
+type CallRef struct {
+	ID            uuid.UUID `json:"id"`
+	Name          string    `json:"name"`
+	NeedsApproval bool      `json:"needs_approval,omitempty"`
+}
+
+// CallModel takes one step: it shows the model the conversation, streams its text into the event log
+// and records what it said. Done again after a crash it finds its record, or tells readers to discard
+// the half-written text and asks again.
+func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, error) {
+	ctx = in.scoped(ctx)
+	stopHeartbeats := heartbeat(ctx)
+	defer stopHeartbeats()
+	ctx, stop := untilDeadline(ctx, in.Deadline)
+	defer stop()
+	attempt := int(activity.GetInfo(ctx).Attempt)
+	turn, err := a.Runs.BeginStep(ctx, in.RunID, in.Step, attempt)
+	if err != nil {
+		return ModelTurn{}, interrupted(ctx, err)
+	}
+	config, err := a.Agents.FindVersion(ctx, turn.Run.AgentID, turn.Run.AgentVersion)
+	if err != nil {
+		return ModelTurn{}, interrupted(ctx, err)
+	}
+	if turn.Recorded != nil {
+		return modelTurn(*turn.Recorded, config.Config), nil
+	}
+	p, err := a.prompt(ctx, turn, config.Config, in)
+	if err != nil {
+		return ModelTurn{}, interrupted(ctx, err)
+	}
+	s := &streaming{activities: a, call: in, attempt: attempt, prompt: p, began: time.Now()}
+	taken, err := s.run(ctx)
+	if err != nil {
+		return ModelTurn{}, err
+	}
+	return modelTurn(taken, config.Config), nil
+}
+
+// streaming is one model turn under way.
+type streaming struct {
+	activities *Activities
+	call       ModelCall
+	attempt    int
+	prompt     prompt
+	began      time.Time
+
+	text       strings.Builder
+	calls      []llm.ToolCall
+	done       *llm.Done
+	ticket     *stream.Ticket // of the last delta
+	firstToken time.Duration
+}
+
+func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
+	a := s.activities
+	for chunk, err := range s.prompt.provider.Stream(ctx, s.prompt.request) {
+		if err != nil {
+			return runs.Taken{}, s.failed(ctx, err)
+		}
+		if err := s.take(ctx, chunk); err != nil {
+			return runs.Taken{}, s.failed(ctx, err)
+		}
+	}
+	if s.done == nil {
+		return runs.Taken{}, s.failed(ctx, &llm.Error{
+			Provider: s.prompt.provider.Name(), Class: llm.ClassOverloaded, Detail: "the stream ended before the turn did",
+		})
+	}
+	if err := s.flushed(ctx); err != nil {
+		return runs.Taken{}, s.failed(ctx, err)
+	}
+	step := s.step(s.done.Usage, string(s.done.Reason))
+	for i, c := range s.calls {
+		step.ToolCalls = append(step.ToolCalls, runs.ToolCall{
+			ID: uuid.NewSHA1(s.call.RunID, fmt.Appendf(nil, "tool call %d.%d", s.call.Step, i)), RunID: s.call.RunID,
+			Step: s.call.Step, Position: i, CallID: c.ID, Name: clean(c.Name), Arguments: clean(c.Arguments), Status: runs.ToolPending,
+		})
+	}
+	taken, err := a.Runs.RecordStep(ctx, step)
+	if err != nil {
+		return runs.Taken{}, s.failed(ctx, err)
+	}
+	cost, _ := step.Usage.CostUSD.Float64()
+	a.Observer.ModelAnswered(ModelTurnFacts{
+		TenantID: s.call.TenantID, RunID: s.call.RunID, Step: s.call.Step, Provider: s.prompt.provider.Name(), Model: s.prompt.request.Model,
+		Usage: s.done.Usage, CostUSD: cost, FirstToken: s.firstToken, Took: time.Since(s.began),
+	})
+	return taken, nil
+}
+
+func (s *streaming) take(ctx context.Context, chunk llm.Chunk) error {
+	switch {
+	case chunk.Text != "":
+		if s.firstToken == 0 {
+			s.firstToken = time.Since(s.began)
+		}
+		text := clean(chunk.Text)
+		s.text.WriteString(text)
+		ticket, err := s.activities.Log.Add(ctx, s.call.RunID, event.Draft{Type: event.MessageDelta, Data: event.Delta{
+			MessageID: runs.MessageID(s.call.RunID, s.call.Step), Step: s.call.Step, Attempt: s.attempt, Text: text,
+		}})
+		if err != nil {
+			return err
+		}
+		s.ticket = ticket
+	case chunk.ToolCall != nil:
+		s.calls = append(s.calls, *chunk.ToolCall)
+	case chunk.Done != nil:
+		s.done = chunk.Done
+	}
+	return nil
+}
+
+// flushed waits until the deltas are in the log, so that what follows stands behind them.
+func (s *streaming) flushed(ctx context.Context) error {
+	if s.ticket == nil {
+		return nil
+	}
+	return s.ticket.Wait(ctx)
+}
+
+func (s *streaming) step(u llm.Usage, finish string) runs.Step {
+	cost, _ := s.activities.Prices.Cost(s.prompt.priced, u)
+	return runs.Step{
+		RunID: s.call.RunID, Number: s.call.Step, Content: s.text.String(), Finish: finish, Model: s.prompt.priced,
+		Usage: event.Usage{InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, CostUSD: cost, Estimated: u.Estimated},
+		At:    clock.Now(),
+	}
+}
+
+// settle bounds the writing of what a stopped step has left behind.
+const settle = 5 * time.Second
+
+// failed ends the turn without a record. A run that was asked to stop keeps what was said and billed
+// until then; a failed attempt leaves the half-written text to the next one, which declares it void.
+func (s *streaming) failed(ctx context.Context, cause error) error {
+	a := s.activities
+	var model *llm.Error
+	if errors.As(cause, &model) {
+		a.Observer.ModelFailed(s.prompt.provider.Name(), s.prompt.request.Model, model.Class)
+	}
+	asked, why := stopped(ctx), interrupted(ctx, cause)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settle)
+	defer stop()
+	if err := s.flushed(ctx); err != nil { // the next attempt must see them to declare them void
+		a.Logger.WarnContext(ctx, "the last deltas of a step that broke off", "run_id", s.call.RunID, "error", err)
+	}
+	if !asked {
+		return why
+	}
+	step := s.step(s.billed(cause), "stopped")
+	if err := a.Runs.RecordPartial(ctx, step); err != nil {
+		a.Logger.WarnContext(ctx, "the record of a stopped step", "run_id", s.call.RunID, "error", err)
+	}
+	return why
+}
+
+// billed is what a stopped turn cost: as the provider said until then, else estimated.
+func (s *streaming) billed(cause error) llm.Usage {
+	if u, ok := llm.PartialUsage(cause); ok {
+		return u
+	}
+	return llm.Usage{
+		InputTokens: llm.EstimateInput(s.prompt.request), OutputTokens: llm.EstimateTokens(s.text.String()), Estimated: true,
+	}
+}
+
+// clean makes a model's text storable: Postgres knows no NUL, and JSON no broken UTF-8.
+func clean(text string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "\uFFFD")
+}

@@ -1,0 +1,129 @@
+package activities
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/runs"
+)
+
+// prompt is a model turn ready to be asked.
+type prompt struct {
+	provider llm.Provider
+	request  llm.Request
+	priced   string // provider/model, as the price table names it
+}
+
+// prompt puts the conversation together: the thread, the input, the recorded steps with their tool
+// results, and each message that was sent into the run before the step that it was injected at.
+func (a *Activities) prompt(ctx context.Context, t runs.Turn, config agents.Config, in ModelCall) (prompt, error) {
+	provider, model, err := a.Models.Resolve(config.Model)
+	if err != nil {
+		return prompt{}, err
+	}
+	messages, err := a.history(ctx, t.Run)
+	if err != nil {
+		return prompt{}, err
+	}
+	for _, m := range t.Run.Input {
+		messages = append(messages, llm.Message{Role: llm.Role(m.Role), Content: m.Content})
+	}
+	for _, step := range t.Steps {
+		messages = append(messages, injected(t.Messages, step.Number)...)
+		messages = append(messages, recorded(step)...)
+	}
+	messages = append(messages, injected(t.Messages, in.Step)...)
+	offered, err := a.offered(config)
+	if err != nil {
+		return prompt{}, err
+	}
+	request := llm.Request{
+		Model: model, System: config.Instructions, Messages: messages, Tools: offered,
+		MaxTokens: outputLimit(config, in.TokensLeft), Temperature: config.Temperature,
+	}
+	return prompt{provider: provider, request: request, priced: provider.Name() + "/" + model}, nil
+}
+
+// history gives what was said on the run's thread before the run.
+func (a *Activities) history(ctx context.Context, r runs.Run) ([]llm.Message, error) {
+	if r.ThreadID == nil {
+		return nil, nil
+	}
+	before, err := a.Threads.History(ctx, *r.ThreadID, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	messages := make([]llm.Message, 0, len(before)+len(r.Input))
+	for _, m := range before {
+		messages = append(messages, llm.Message{Role: llm.Role(m.Role), Content: m.Content})
+	}
+	return messages, nil
+}
+
+func injected(all []runs.LiveMessage, step int) []llm.Message {
+	var messages []llm.Message
+	for _, m := range all {
+		if m.Step != nil && *m.Step == step {
+			messages = append(messages, llm.Message{Role: llm.RoleUser, Content: m.Content})
+		}
+	}
+	return messages
+}
+
+func recorded(step runs.Step) []llm.Message {
+	said := llm.Message{Role: llm.RoleAssistant, Content: step.Content}
+	var results []llm.Message
+	for _, c := range step.ToolCalls {
+		said.ToolCalls = append(said.ToolCalls, llm.ToolCall{ID: c.CallID, Name: c.Name, Arguments: argumentsOf(c)})
+		results = append(results, llm.Message{
+			Role: llm.RoleTool, Content: c.Result, ToolCallID: c.CallID, ToolName: c.Name, IsError: c.Status != runs.ToolCompleted,
+		})
+	}
+	return append([]llm.Message{said}, results...)
+}
+
+// argumentsOf gives the call's arguments in a form that every provider accepts back: a model that wrote
+// broken JSON has been told so by the tool's result.
+func argumentsOf(c runs.ToolCall) string {
+	if !json.Valid([]byte(c.Arguments)) {
+		return "{}"
+	}
+	return c.Arguments
+}
+
+func (a *Activities) offered(config agents.Config) ([]llm.Tool, error) {
+	definitions, err := a.Tools.Definitions(config.ToolNames()...)
+	if err != nil {
+		return nil, err
+	}
+	offered := make([]llm.Tool, 0, len(definitions))
+	for _, d := range definitions {
+		offered = append(offered, llm.Tool{Name: d.Name, Description: d.Description, Parameters: d.Parameters})
+	}
+	return offered, nil
+}
+
+// outputLimit is the agent's own limit or what is left of the run's budget, whichever is less.
+func outputLimit(config agents.Config, left *int64) int {
+	limit := 0
+	if config.MaxOutputTokens != nil {
+		limit = *config.MaxOutputTokens
+	}
+	if left != nil && (limit == 0 || *left < int64(limit)) {
+		limit = int(max(*left, 1))
+	}
+	return limit
+}
+
+// modelTurn reduces a recorded step to what the workflow decides by.
+func modelTurn(t runs.Taken, config agents.Config) ModelTurn {
+	turn := ModelTurn{Usage: t.Usage, More: t.More}
+	for _, c := range t.ToolCalls {
+		needs := slices.ContainsFunc(config.Tools, func(ref agents.ToolRef) bool { return ref.Name == c.Name && ref.NeedsApproval })
+		turn.ToolCalls = append(turn.ToolCalls, CallRef{ID: c.ID, Name: c.Name, NeedsApproval: needs})
+	}
+	return turn
+}

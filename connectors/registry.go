@@ -1,0 +1,116 @@
+package connectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Delivery is an event on its way to a connector, by ids: the event itself stays in the log.
+type Delivery struct {
+	TenantID  uuid.UUID
+	RunID     uuid.UUID
+	Seq       int64
+	Connector string
+}
+
+// Deliverer takes a delivery over for good: once it has returned nil the delivery survives everything.
+// The same delivery twice is one.
+type Deliverer interface {
+	Deliver(ctx context.Context, d Delivery) error
+}
+
+// Observer is told of attempts, for metrics.
+type Observer interface {
+	Attempted(connector string, e Event, took time.Duration, err error)
+}
+
+// Registry holds the connectors of a process, in the order in which they were registered.
+type Registry struct {
+	deliverer  Deliverer
+	observer   Observer
+	log        *slog.Logger
+	connectors []RuntimeConnector
+	byName     map[string]RuntimeConnector
+}
+
+// NewRegistry makes an empty registry.
+func NewRegistry(deliverer Deliverer, observer Observer, log *slog.Logger) *Registry {
+	return &Registry{deliverer: deliverer, observer: observer, log: log, byName: map[string]RuntimeConnector{}}
+}
+
+var validName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+
+// RegisterConnector adds a connector. It is called while the process is put together, before the first
+// event; a bad or taken name is an error.
+func (r *Registry) RegisterConnector(c RuntimeConnector) error {
+	name := c.Name()
+	if !validName.MatchString(name) {
+		return fmt.Errorf("connector name %q does not match %s", name, validName)
+	}
+	if _, taken := r.byName[name]; taken {
+		return fmt.Errorf("a connector named %q is registered already", name)
+	}
+	r.byName[name] = c
+	r.connectors = append(r.connectors, c)
+	return nil
+}
+
+// Announce tells every connector that wants the event. Inline connectors are told here, each for at
+// most InlineLimit; remote ones, and inline ones that failed, are handed to the deliverer. An error
+// means that a delivery could not be handed over: the caller announces again.
+func (r *Registry) Announce(ctx context.Context, e Event) error {
+	var failed []error
+	for _, c := range r.connectors {
+		mode, wants := declared(c, e)
+		if !wants {
+			continue
+		}
+		if mode == Inline {
+			err := r.attempt(ctx, c, e, InlineLimit)
+			if err == nil {
+				continue
+			}
+			r.log.WarnContext(ctx, "an inline connector failed, its event will be delivered later",
+				"connector", c.Name(), "run_id", e.RunID, "type", e.Type, "error", err)
+		}
+		if err := r.deliverer.Deliver(ctx, Delivery{TenantID: e.TenantID, RunID: e.RunID, Seq: e.Seq, Connector: c.Name()}); err != nil {
+			failed = append(failed, fmt.Errorf("hand over %s to %s: %w", e.Type, c.Name(), err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// ErrUnknownConnector is given for a delivery to a connector that is not registered in this process.
+var ErrUnknownConnector = errors.New("no connector of that name is registered")
+
+// Attempt tells one connector of the event, for at most limit.
+func (r *Registry) Attempt(ctx context.Context, connector string, e Event, limit time.Duration) error {
+	c, ok := r.byName[connector]
+	if !ok {
+		return fmt.Errorf("%w: %s", ErrUnknownConnector, connector)
+	}
+	return r.attempt(ctx, c, e, limit)
+}
+
+func (r *Registry) attempt(ctx context.Context, c RuntimeConnector, e Event, limit time.Duration) error {
+	ctx, stop := context.WithTimeout(ctx, limit)
+	defer stop()
+	began := time.Now()
+	err := Call(ctx, c, e)
+	r.observer.Attempted(c.Name(), e, time.Since(began), err)
+	return err
+}
+
+func declared(c RuntimeConnector, e Event) (Mode, bool) {
+	d, ok := c.(Declarer)
+	if !ok {
+		return Remote, true
+	}
+	return d.Mode(), d.Wants(e)
+}

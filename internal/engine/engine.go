@@ -1,0 +1,191 @@
+// Package engine is Temporal behind the ports of the domains: it starts, cancels and signals the
+// workflows of runs, starts deliveries, and shows what Temporal itself knows of a run.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/larirun/lari/activities"
+	"github.com/larirun/lari/connectors"
+	"github.com/larirun/lari/internal/platform/fault"
+	temporalplatform "github.com/larirun/lari/internal/platform/temporal"
+	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/workflows"
+)
+
+// Engine speaks to Temporal.
+type Engine struct {
+	client    client.Client
+	namespace string
+	uiURL     string
+	// eager asks for the first workflow task in the answer to the start. It works only where a worker made
+	// from the same client runs in this process.
+	eager    bool
+	stepsPer int // steps of one workflow execution; zero: as many as Temporal suggests
+	prepared atomic.Bool
+}
+
+var (
+	_ runs.Engine          = (*Engine)(nil)
+	_ connectors.Deliverer = (*Engine)(nil)
+)
+
+// Options of an Engine.
+type Options struct {
+	Client    client.Client
+	Namespace string
+	UIURL     string // "" when no Temporal UI is known
+	Eager     bool   // a worker made from the same client runs in this process
+	// StepsPerExecution is after how many steps a run continues as new; zero: when Temporal suggests it.
+	StepsPerExecution int
+}
+
+// New makes an engine.
+func New(o Options) *Engine {
+	return &Engine{client: o.Client, namespace: o.Namespace, uiURL: o.UIURL, eager: o.Eager, stepsPer: o.StepsPerExecution}
+}
+
+// Prepare registers what Temporal must know before the first start: the search attributes. Until it has
+// succeeded once in this process, runs are refused with fault.Unavailable.
+func (e *Engine) Prepare(ctx context.Context) error {
+	if err := e.Check(ctx); err != nil {
+		return err
+	}
+	err := temporalplatform.EnsureKeywords(ctx, e.client, e.namespace, workflows.TenantID.GetName(), workflows.AgentID.GetName(),
+		workflows.RunStatus.GetName(), workflows.TriggerKind.GetName())
+	if err != nil {
+		return err
+	}
+	e.prepared.Store(true)
+	return nil
+}
+
+// Ready reports whether Temporal answers and is prepared.
+func (e *Engine) Ready(ctx context.Context) error {
+	if !e.prepared.Load() {
+		return fault.New(fault.Unavailable, "Temporal is being prepared.").After(retryUnavailable)
+	}
+	return e.Check(ctx)
+}
+
+// callLimit bounds one call to Temporal.
+const callLimit = 5 * time.Second
+
+// StartRun begins the run's workflow. The id is the run's: a second start of the same run is none.
+func (e *Engine) StartRun(ctx context.Context, r runs.Run) error {
+	if !e.prepared.Load() {
+		return fault.New(fault.Unavailable, "Temporal cannot be reached, or is being prepared.").After(retryUnavailable)
+	}
+	ctx, stop := context.WithTimeout(ctx, callLimit)
+	defer stop()
+	trigger := "api"
+	if r.ScheduleID != nil {
+		trigger = "schedule"
+	}
+	_, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID:                                       workflows.RunWorkflowID(r.TenantID, r.ID),
+		TaskQueue:                                workflows.RunQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		EnableEagerStart:                         e.eager,
+		Priority:                                 temporal.Priority{FairnessKey: r.TenantID.String()},
+		StaticSummary:                            fmt.Sprintf("agent %s, version %d", r.AgentID, r.AgentVersion),
+		TypedSearchAttributes: temporal.NewSearchAttributes(
+			workflows.TenantID.ValueSet(r.TenantID.String()), workflows.AgentID.ValueSet(r.AgentID.String()),
+			workflows.RunStatus.ValueSet(string(runs.Running)), workflows.TriggerKind.ValueSet(trigger)),
+	}, workflows.AgentRunName, workflows.RunInput{
+		RunRef:       activities.RunRef{TenantID: r.TenantID, RunID: r.ID},
+		HooksVersion: workflows.HooksVersion, MaxSteps: r.Limits.MaxSteps, Timeout: r.Limits.Timeout, ApprovalTTL: r.Limits.ApprovalTTL,
+		MaxTokens: r.Limits.MaxTokens, MaxCostUSD: r.Limits.MaxCostUSD, StepsPerExecution: e.stepsPer,
+	})
+	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		return nil
+	}
+	return translate(err)
+}
+
+// CancelRun asks the run's workflow to stop.
+func (e *Engine) CancelRun(ctx context.Context, tenant, run uuid.UUID) error {
+	ctx, stop := context.WithTimeout(ctx, callLimit)
+	defer stop()
+	return ignoreEnded(e.client.CancelWorkflow(ctx, workflows.RunWorkflowID(tenant, run), ""))
+}
+
+// SignalApproval tells the run's workflow that an approval was resolved.
+func (e *Engine) SignalApproval(ctx context.Context, tenant, run, approval uuid.UUID) error {
+	ctx, stop := context.WithTimeout(ctx, callLimit)
+	defer stop()
+	return ignoreEnded(e.client.SignalWorkflow(ctx, workflows.RunWorkflowID(tenant, run), "", workflows.ApprovalSignal,
+		workflows.ApprovalResolved{ApprovalID: approval}))
+}
+
+// Deliver starts the workflow of a delivery; one that was started before is no error.
+func (e *Engine) Deliver(ctx context.Context, d connectors.Delivery) error {
+	ctx, stop := context.WithTimeout(ctx, callLimit)
+	defer stop()
+	_, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID:                                       workflows.DeliveryWorkflowID(d.TenantID, d.RunID, d.Seq, d.Connector),
+		TaskQueue:                                workflows.ConnectorQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		Priority:                                 temporal.Priority{FairnessKey: d.TenantID.String()},
+		StaticSummary:                            fmt.Sprintf("run %s, event %d → %s", d.RunID, d.Seq, d.Connector),
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.TenantID.ValueSet(d.TenantID.String())),
+	}, workflows.DeliverEventName, d)
+	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		return nil
+	}
+	return translate(err)
+}
+
+// Check reports whether Temporal answers.
+func (e *Engine) Check(ctx context.Context) error {
+	_, err := e.client.CheckHealth(ctx, &client.CheckHealthRequest{})
+	return translate(err)
+}
+
+func ignoreEnded(err error) error {
+	var missing *serviceerror.NotFound
+	if errors.As(err, &missing) {
+		return nil
+	}
+	return translate(err)
+}
+
+// retryUnavailable is how long a caller should wait when Temporal cannot be reached.
+const retryUnavailable = 2 * time.Second
+
+// translate gives the failures of a server that is away the code unavailable; it is the one place that
+// knows Temporal's errors.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	var (
+		unavailable *serviceerror.Unavailable
+		deadline    *serviceerror.DeadlineExceeded
+		exhausted   *serviceerror.ResourceExhausted
+		namespace   *serviceerror.NamespaceNotFound
+		invalid     *serviceerror.InvalidArgument
+	)
+	switch {
+	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.As(err, &exhausted), errors.Is(err, context.DeadlineExceeded):
+		return fault.Wrap(err, fault.Unavailable, "Temporal cannot be reached.").After(retryUnavailable)
+	case errors.As(err, &namespace):
+		return fault.Wrap(err, fault.Unavailable, "Temporal does not know the namespace.").After(retryUnavailable)
+	case errors.As(err, &invalid):
+		return fault.Wrap(err, fault.Internal, "Temporal refuses the request.")
+	}
+	return fmt.Errorf("temporal: %w", err)
+}

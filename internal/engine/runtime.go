@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/workflows"
+)
+
+// FindExecution gives what Temporal knows of a run.
+func (e *Engine) FindExecution(ctx context.Context, tenant, run uuid.UUID) (runs.Execution, error) {
+	ctx, stop := context.WithTimeout(ctx, callLimit)
+	defer stop()
+	d, err := e.client.DescribeWorkflowExecution(ctx, workflows.RunWorkflowID(tenant, run), "")
+	if err != nil {
+		var missing *serviceerror.NotFound
+		if errors.As(err, &missing) {
+			return runs.Execution{}, fault.New(fault.NotFound, "Temporal does not know the run %s: it was not started yet, or its history is no longer kept.", run)
+		}
+		return runs.Execution{}, translate(err)
+	}
+	x := e.execution(run, d.GetWorkflowExecutionInfo())
+	for _, p := range d.GetPendingActivities() {
+		x.PendingActivities = append(x.PendingActivities, runs.PendingActivity{
+			Type: p.GetActivityType().GetName(), State: p.GetState().String(), Attempt: p.GetAttempt(),
+			LastFailure: p.GetLastFailure().GetMessage(), LastHeartbeat: at(p.GetLastHeartbeatTime()), NextAttemptAt: at(p.GetNextAttemptScheduleTime()),
+		})
+	}
+	return x, nil
+}
+
+// FindExecutions gives a page of the tenant's executions from Temporal's visibility store.
+func (e *Engine) FindExecutions(ctx context.Context, tenant uuid.UUID, limit int, cursor string) (found []runs.Execution, next string, err error) {
+	ctx, stop := context.WithTimeout(ctx, callLimit)
+	defer stop()
+	token, err := base64.StdEncoding.DecodeString(cursor)
+	if err != nil {
+		return nil, "", fault.New(fault.Malformed, "The cursor is not one of this list.")
+	}
+	page, err := e.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: e.namespace, PageSize: int32(limit), NextPageToken: token, //nolint:gosec // at most 200
+		Query: fmt.Sprintf("WorkflowType = '%s' AND TenantId = '%s'", workflows.AgentRunName, tenant),
+	})
+	var invalid *serviceerror.InvalidArgument
+	switch {
+	case errors.As(err, &invalid) && cursor != "":
+		return nil, "", fault.New(fault.Malformed, "The cursor is not one of this list.")
+	case err != nil:
+		return nil, "", translate(err)
+	}
+	found = make([]runs.Execution, 0, len(page.GetExecutions()))
+	for _, info := range page.GetExecutions() {
+		id := info.GetExecution().GetWorkflowId()
+		run, err := uuid.Parse(id[strings.LastIndexByte(id, '/')+1:])
+		if err != nil || id != workflows.RunWorkflowID(tenant, run) {
+			continue // another program's workflow, or another tenant's attribute
+		}
+		found = append(found, e.execution(run, info))
+	}
+	return found, base64.StdEncoding.EncodeToString(page.GetNextPageToken()), nil
+}
+
+func (e *Engine) execution(run uuid.UUID, info *workflowpb.WorkflowExecutionInfo) runs.Execution {
+	x := runs.Execution{
+		RunID: run, WorkflowID: info.GetExecution().GetWorkflowId(), ExecutionID: info.GetExecution().GetRunId(),
+		Status: info.GetStatus().String(), TaskQueue: info.GetTaskQueue(), StartedAt: at(info.GetStartTime()), ClosedAt: at(info.GetCloseTime()),
+		HistoryEvents: info.GetHistoryLength(), HistoryBytes: info.GetHistorySizeBytes(), PendingActivities: []runs.PendingActivity{},
+	}
+	if e.uiURL != "" {
+		x.UIURL = fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s", strings.TrimSuffix(e.uiURL, "/"), url.PathEscape(e.namespace),
+			url.PathEscape(x.WorkflowID), url.PathEscape(x.ExecutionID))
+	}
+	return x
+}
+
+func at(t *timestamppb.Timestamp) *clock.Time {
+	if !t.IsValid() {
+		return nil
+	}
+	at := clock.At(t.AsTime())
+	return &at
+}

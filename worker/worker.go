@@ -1,0 +1,74 @@
+// Package worker is the Temporal role: it registers workflows and activities and polls the task queues.
+package worker
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/larirun/lari/activities"
+	"github.com/larirun/lari/workflows"
+)
+
+// Options size a worker process.
+type Options struct {
+	ConcurrentActivities      int
+	ConcurrentLocalActivities int
+	ConcurrentWorkflowTasks   int
+	StopTimeout               time.Duration // how long activities may finish when the process stops
+}
+
+// Worker polls the queues of runs and of deliveries.
+type Worker struct {
+	runs       worker.Worker
+	deliveries worker.Worker
+}
+
+// cancelWithin bounds how late an activity hears that its run is to stop: heartbeats carry that word and
+// are sent no more often than this. It costs a write at the server per running activity and interval.
+const cancelWithin = 300 * time.Millisecond
+
+// New makes the workers of a process. The client must carry workflows.Plugin: workers inherit it.
+func New(c client.Client, a *activities.Activities, o Options) *Worker {
+	w := &Worker{
+		runs: worker.New(c, workflows.RunQueue, worker.Options{
+			MaxConcurrentActivityExecutionSize:      o.ConcurrentActivities,
+			MaxConcurrentLocalActivityExecutionSize: o.ConcurrentLocalActivities,
+			MaxConcurrentWorkflowTaskExecutionSize:  o.ConcurrentWorkflowTasks,
+			MaxConcurrentEagerActivityExecutionSize: o.ConcurrentActivities,
+			MaxHeartbeatThrottleInterval:            cancelWithin,
+			DefaultHeartbeatThrottleInterval:        cancelWithin,
+			WorkerStopTimeout:                       o.StopTimeout,
+		}),
+		deliveries: worker.New(c, workflows.ConnectorQueue, worker.Options{
+			MaxConcurrentActivityExecutionSize: o.ConcurrentActivities,
+			WorkerStopTimeout:                  o.StopTimeout,
+		}),
+	}
+	w.runs.RegisterWorkflowWithOptions(workflows.AgentRun, workflow.RegisterOptions{Name: workflows.AgentRunName})
+	w.runs.RegisterActivity(a)
+	w.deliveries.RegisterWorkflowWithOptions(workflows.DeliverEvent, workflow.RegisterOptions{Name: workflows.DeliverEventName})
+	w.deliveries.RegisterActivity(a.Deliver)
+	return w
+}
+
+// Start begins to poll; it fails when Temporal cannot be reached or does not know the namespace.
+func (w *Worker) Start() error {
+	if err := w.runs.Start(); err != nil {
+		return fmt.Errorf("start the worker of runs: %w", err)
+	}
+	if err := w.deliveries.Start(); err != nil {
+		w.runs.Stop()
+		return fmt.Errorf("start the worker of deliveries: %w", err)
+	}
+	return nil
+}
+
+// Stop takes no more tasks and waits, at most for the stop timeout, until those at hand have ended.
+func (w *Worker) Stop() {
+	w.deliveries.Stop()
+	w.runs.Stop()
+}
