@@ -1,0 +1,172 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/go-playground/validator/v10"
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/larirun/lari/internal/idempotency"
+	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/scope"
+)
+
+// adapter is the one way from a request to a route's function. Nothing goes round it.
+type adapter struct {
+	auth      *auth.Authenticator
+	keys      *idempotency.Keys
+	validator *validator.Validate
+	streams   *streams
+	log       *slog.Logger
+	base      context.Context //nolint:containedctx // ends when the process may wait no longer for requests
+	timeout   time.Duration
+}
+
+// handler is what the router calls for the route.
+func (a *adapter) handler(r *Route) fiber.Handler {
+	timeout := a.timeout
+	if r.Meta.Timeout > 0 {
+		timeout = r.Meta.Timeout
+	}
+	return func(c *fiber.Ctx) error {
+		x := exchangeOf(c.Context())
+		x.c, x.route = c, r
+		// Fiber's own context does not end when the caller leaves; this one ends at least in time.
+		ctx, stop := context.WithTimeout(a.base, timeout)
+		defer stop()
+		if err := a.run(ctx, x); err != nil {
+			a.fail(ctx, x, err)
+		}
+		return nil
+	}
+}
+
+func (a *adapter) run(ctx context.Context, x *exchange) error {
+	ctx, err := a.admit(ctx, x)
+	if err != nil {
+		return err
+	}
+	return x.route.answer(ctx, a, x)
+}
+
+// admit authenticates, settles the tenant and asks for the permission, in this order. The tenant of
+// everything below is the one in the context that it gives.
+func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, error) {
+	s := scope.Scope{RequestID: x.requestID}
+	if x.route.Permission == auth.Public {
+		return scope.With(ctx, s), nil
+	}
+	h := &x.http.Request.Header
+	authorization, _ := header(h, fiber.HeaderAuthorization)
+	key, _ := header(h, "X-Api-Key")
+	p, err := a.auth.Authenticate(ctx, authorization, key)
+	if err != nil {
+		return ctx, err
+	}
+	x.principal, s.Actor = p, p.Subject
+	if s.Tenant, err = a.ensureTenantHeader(x); err != nil {
+		return ctx, err
+	}
+	if !p.Can(s.Tenant, x.route.Permission) {
+		return ctx, fault.New(fault.Forbidden, "This needs the permission %s.", x.route.Permission)
+	}
+	return auth.With(scope.With(ctx, s), p), nil
+}
+
+// ensureTenantHeader settles which tenant the request acts in and says so in the response.
+func (a *adapter) ensureTenantHeader(x *exchange) (uuid.UUID, error) {
+	value, present := header(&x.http.Request.Header, auth.TenantHeader)
+	tenant, err := auth.ResolveTenant(value, present, x.principal)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	x.label = strings.ToLower(value) // one tenant has one label, however the caller writes it
+	if !present {
+		x.label = tenant.String()
+	}
+	x.http.Response.Header.Set(auth.TenantHeader, x.label)
+	return tenant, nil
+}
+
+// read fills and validates the input.
+func (a *adapter) read(x *exchange, in any) error {
+	if err := x.route.plan.bind(x.c, in); err != nil {
+		return err
+	}
+	return validate(a.validator, x.route.plan, in)
+}
+
+const (
+	headerIdempotencyKey = "Idempotency-Key"
+	headerReplayed       = "Idempotency-Replayed"
+)
+
+// once runs do at most once per Idempotency-Key, which the request has. do writes the response.
+func (a *adapter) once(ctx context.Context, x *exchange, do func(context.Context) error) error {
+	c := x.http
+	key, _ := header(&c.Request.Header, headerIdempotencyKey)
+	if err := idempotency.CheckKey(key); err != nil {
+		return err
+	}
+	r := idempotency.Request{Route: x.route.name(), Key: key, Hash: requestHash(x)}
+	if x.route.Meta.Resumes {
+		again, err := a.keys.Resume(ctx, r, do)
+		if again {
+			c.Response.Header.Set(headerReplayed, "true")
+		}
+		return err
+	}
+	answer, replayed, err := a.keys.Do(ctx, r, func(ctx context.Context) (idempotency.Answer, error) {
+		if err := do(ctx); err != nil {
+			return idempotency.Answer{}, err
+		}
+		return idempotency.Answer{
+			Status: c.Response.StatusCode(), Location: string(c.Response.Header.Peek(fiber.HeaderLocation)),
+			Body: append([]byte(nil), c.Response.Body()...),
+		}, nil
+	})
+	if err != nil || !replayed {
+		return err
+	}
+	c.Response.Header.Set(headerReplayed, "true")
+	if answer.Location != "" {
+		c.Response.Header.Set(fiber.HeaderLocation, answer.Location)
+	}
+	writeBody(c, answer.Status, answer.Body)
+	return nil
+}
+
+// requestHash tells requests with the same key apart: method, target and body.
+func requestHash(x *exchange) [sha256.Size]byte {
+	h := sha256.New()
+	c := x.http
+	for _, part := range [][]byte{c.Method(), c.RequestURI(), c.Request.Body()} {
+		_, _ = h.Write(part)
+		_, _ = h.Write([]byte{0}) // occurs in none of them: the body is JSON
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// fail turns an error into a problem document and logs what is not the caller's doing.
+func (a *adapter) fail(ctx context.Context, x *exchange, err error) {
+	if a.base.Err() != nil {
+		err = shutdownError(err)
+	}
+	f := classify(err)
+	writeProblem(x.http, f, x.requestID, 0)
+	if t, _ := translate(f.Code); t.status >= 500 {
+		level := slog.LevelError
+		if f.Code != fault.Internal {
+			level = slog.LevelWarn
+		}
+		a.log.LogAttrs(ctx, level, "request failed", slog.String("request_id", x.requestID),
+			slog.String("route", x.name()), slog.String("tenant_id", x.label),
+			slog.String("code", string(f.Code)), slog.Any("error", err))
+	}
+}

@@ -1,0 +1,180 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+
+	"github.com/larirun/lari/internal/idempotency"
+	"github.com/larirun/lari/internal/platform/auth"
+)
+
+// Config bounds what a client may do to the server. Zero values stand for the defaults.
+type Config struct {
+	BodyLimit    int           // bytes; 1 MiB
+	Timeout      time.Duration // of a route's function; 30 s
+	ReadTimeout  time.Duration // for a whole request to arrive; 15 s
+	WriteTimeout time.Duration // for an answer, or one write of a stream, to be taken; 30 s
+	IdleTimeout  time.Duration // between two requests on a connection; 120 s
+	Heartbeat    time.Duration // between two comments in a stream; 15 s, and less than WriteTimeout
+}
+
+func (c *Config) complete() error {
+	for value, fallback := range map[*time.Duration]time.Duration{
+		&c.Timeout: 30 * time.Second, &c.ReadTimeout: 15 * time.Second, &c.WriteTimeout: 30 * time.Second,
+		&c.IdleTimeout: 2 * time.Minute, &c.Heartbeat: 15 * time.Second,
+	} {
+		if *value == 0 {
+			*value = fallback
+		}
+	}
+	if c.BodyLimit == 0 {
+		c.BodyLimit = 1 << 20
+	}
+	if c.Heartbeat >= c.WriteTimeout {
+		return errors.New("the heartbeat must be shorter than the write timeout: it is what keeps a quiet stream's deadline ahead")
+	}
+	return nil
+}
+
+// Observe is told of every request when its answer is known: the tenant ("" before it is known), the
+// route's path template ("_unmatched" when no route answers), method and status, and the time until the
+// answer, or the first byte of a stream, was ready.
+type Observe func(tenant, route, method string, status int, d time.Duration)
+
+// Deps is what the server works with.
+type Deps struct {
+	Config  Config
+	Auth    *auth.Authenticator
+	Keys    *idempotency.Keys // may be nil while no route creates
+	Observe Observe           // nil: nothing is measured
+	Checks  []Check           // what readiness depends on
+	Version string            // of this program, for the API's description
+	Log     *slog.Logger
+}
+
+// Server serves a table of routes. It owns one goroutine per connection and two per stream, which end
+// with Shutdown.
+type Server struct {
+	app     *fiber.App
+	route   fasthttp.RequestHandler
+	adapter *adapter
+	observe Observe
+	log     *slog.Logger
+	stop    context.CancelCauseFunc
+	spec    []byte
+
+	exchanges exchanges
+}
+
+const (
+	readBuffer = 16 << 10 // bytes; bounds a request's line and headers
+	uncounted  = "OTHER"  // stands for invented methods in metrics
+)
+
+// New checks the table and makes a server of it. It adds the routes that every server has: health, the
+// API's description and its documentation.
+func New(d Deps, routes []Route) (*Server, error) {
+	if err := d.Config.complete(); err != nil {
+		return nil, err
+	}
+	if d.Auth == nil || d.Log == nil {
+		return nil, errors.New("api: an authenticator and a logger are needed")
+	}
+	routes = slices.Concat(routes, healthRoutes(d.Checks, d.Log))
+	if err := checkTable(routes); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	for _, r := range routes {
+		if r.Meta.Creates && d.Keys == nil {
+			return nil, fmt.Errorf("api: %s creates, but there is no store of idempotency keys", r.name())
+		}
+	}
+	spec, err := describe(routes, d.Version)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	pages, err := docsRoutes(spec)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	routes = slices.Concat(routes, pages)
+	if err := checkTable(routes); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	return newServer(d, routes, spec), nil
+}
+
+func newServer(d Deps, routes []Route, spec []byte) *Server {
+	base, stop := context.WithCancelCause(context.Background())
+	s := &Server{observe: d.Observe, log: d.Log, stop: stop, spec: spec}
+	if s.observe == nil {
+		s.observe = func(string, string, string, int, time.Duration) {}
+	}
+	s.adapter = &adapter{
+		auth: d.Auth, keys: d.Keys, validator: newValidator(), log: d.Log, base: base, timeout: d.Config.Timeout,
+		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, d.Log),
+	}
+	s.app = fiber.New(fiber.Config{
+		Immutable: true, StrictRouting: true, CaseSensitive: true, DisableStartupMessage: true,
+		DisablePreParseMultipartForm: true,
+		BodyLimit:                    d.Config.BodyLimit, ReadBufferSize: readBuffer,
+		ReadTimeout: d.Config.ReadTimeout, WriteTimeout: d.Config.WriteTimeout, IdleTimeout: d.Config.IdleTimeout,
+		ErrorHandler: s.refuse,
+	})
+	routes = slices.Clone(routes)
+	sortTable(routes)
+	for i := range routes {
+		r := &routes[i]
+		s.app.Add(r.Method, r.fiberPath(), s.adapter.handler(r))
+		if r.Method == fiber.MethodGet {
+			s.app.Add(fiber.MethodHead, r.fiberPath(), s.adapter.handler(r))
+		}
+	}
+	s.route = s.app.Handler()
+	s.app.Server().Handler = s.serve
+	return s
+}
+
+// Spec is the API's description, OpenAPI 3.1 in JSON.
+func (s *Server) Spec() []byte { return slices.Clone(s.spec) }
+
+// Handler is the whole server as a function, for use without a network.
+func (s *Server) Handler() fasthttp.RequestHandler { return s.serve }
+
+// Listen serves on a TCP address until Shutdown.
+func (s *Server) Listen(ctx context.Context, addr string) error {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	return s.Serve(ln)
+}
+
+// Serve answers the listener's connections until Shutdown; it returns nil then.
+func (s *Server) Serve(ln net.Listener) error {
+	if err := s.app.Server().Serve(ln); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// Shutdown stops accepting, ends all streams, waits for the requests under way until ctx ends, and then
+// ends those as well. It gives ctx's error when not all were done by then.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.adapter.streams.stop(ctx)
+	err := s.app.ShutdownWithContext(ctx)
+	s.stop(errShutdown)
+	if err != nil {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	return nil
+}
