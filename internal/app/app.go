@@ -1,0 +1,211 @@
+// Package app is the composition root: it joins the parts of a process and runs its roles.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/larirun/lari/activities"
+	"github.com/larirun/lari/connectors"
+	auditconnector "github.com/larirun/lari/connectors/audit"
+	telemetryconnector "github.com/larirun/lari/connectors/telemetry"
+	"github.com/larirun/lari/connectors/webhook"
+	"github.com/larirun/lari/deploy/supabase"
+	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/audit"
+	"github.com/larirun/lari/internal/engine"
+	"github.com/larirun/lari/internal/idempotency"
+	"github.com/larirun/lari/internal/knowledge"
+	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/config"
+	"github.com/larirun/lari/internal/platform/egress"
+	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/internal/tenants"
+	"github.com/larirun/lari/internal/threads"
+	"github.com/larirun/lari/internal/tools"
+	"github.com/larirun/lari/workflows"
+)
+
+// Options say what a process is to be beside its configuration.
+type Options struct {
+	API    bool
+	Worker bool
+}
+
+// App is a process's parts, joined. Run runs its roles; Close gives back what New took.
+type App struct {
+	Tenants   *tenants.Service
+	Agents    *agents.Service
+	Threads   *threads.Service
+	Runs      *runs.Service
+	Log       *runs.Log
+	Knowledge *knowledge.Service
+	DB        *postgres.DB
+	Metrics   *telemetry.Metrics
+
+	cfg        config.Config
+	options    Options
+	log        *slog.Logger
+	temporal   client.Client
+	engine     *engine.Engine
+	verifier   *auth.Verifier
+	keys       *idempotency.Keys
+	activities *activities.Activities
+	migrations []postgres.Migration
+	closers    []func()
+}
+
+// New joins the parts. It connects to nothing yet: a database or Temporal that is away is reported by
+// the readiness probe and waited for.
+func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_ *App, err error) {
+	a := &App{cfg: cfg, options: o, log: log, Metrics: telemetry.New(telemetry.Options{MaxTenants: cfg.MetricsMaxTenants})}
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	if a.migrations, err = postgres.ReadMigrations(supabase.Migrations); err != nil {
+		return nil, err
+	}
+	if a.DB, err = postgres.Open(ctx, postgres.Config{URL: cfg.DatabaseURL.Reveal(), Pooled: cfg.Pooled(), MaxConns: cfg.DatabaseMaxConns}, log); err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, a.DB.Close)
+	if err := a.Metrics.WatchPool("main", a.DB.Stat); err != nil {
+		return nil, err
+	}
+	if err := a.dialTemporal(); err != nil {
+		return nil, err
+	}
+	a.engine = engine.New(engine.Options{
+		Client: a.temporal, Namespace: cfg.Temporal.Namespace, UIURL: cfg.Temporal.UIURL, Eager: o.API && o.Worker,
+		StepsPerExecution: cfg.Worker.StepsPerExecution,
+	})
+	if err := a.joinDomains(); err != nil {
+		return nil, err
+	}
+	if !o.API {
+		return a, nil
+	}
+	a.verifier, err = auth.NewVerifier(auth.Config{
+		HS256Secret: []byte(cfg.Auth.JWTSecret.Reveal()), JWKSURL: cfg.Auth.JWKSURL, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Logger: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, a.verifier.Close)
+	return a, nil
+}
+
+func (a *App) dialTemporal() error {
+	plugin, err := workflows.Plugin()
+	if err != nil {
+		return fmt.Errorf("make the lifecycle plugin: %w", err)
+	}
+	tls, err := a.cfg.Temporal.TLSConfig()
+	if err != nil {
+		return fmt.Errorf("temporal: %w", err)
+	}
+	metrics, flush := a.Metrics.Temporal(a.log)
+	options := client.Options{
+		HostPort: a.cfg.Temporal.Address, Namespace: a.cfg.Temporal.Namespace, Logger: telemetry.TemporalLogger(a.log),
+		MetricsHandler: metrics, Plugins: []client.Plugin{plugin}, ConnectionOptions: client.ConnectionOptions{TLS: tls},
+	}
+	if !a.cfg.Temporal.APIKey.Empty() {
+		options.Credentials = client.NewAPIKeyStaticCredentials(a.cfg.Temporal.APIKey.Reveal())
+	}
+	if a.temporal, err = client.NewLazyClient(options); err != nil {
+		closeQuietly(flush)
+		return fmt.Errorf("prepare the connection to Temporal: %w", err)
+	}
+	a.closers = append(a.closers, func() { closeQuietly(flush) }, a.temporal.Close)
+	return nil
+}
+
+func closeQuietly(c io.Closer) { _ = c.Close() }
+
+func (a *App) joinDomains() error {
+	m := meter{a.Metrics}
+	a.Tenants = tenants.NewService(a.DB)
+	a.Threads = threads.NewService(a.DB)
+	a.Knowledge = knowledge.NewService(a.DB)
+	a.keys = idempotency.New(a.DB, a.log)
+	guarded := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP})
+	browsing := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: true, MaxRedirects: tools.HTTPGetRedirects})
+	a.closers = append(a.closers, guarded.Close, browsing.Close)
+	registry, err := tools.New(tools.NewCurrentTime(time.Now), tools.NewCalculator(), tools.NewHTTPGet(browsing), tools.NewKnowledgeSearch(searcher{a.Knowledge}))
+	if err != nil {
+		return err
+	}
+	if a.Agents, err = agents.NewService(a.DB, toolNames{registry}); err != nil {
+		return err
+	}
+	hooks := connectors.NewRegistry(a.engine, m, a.log)
+	a.Log = runs.NewLog(a.DB, m, a.Metrics.Events.Appended, a.log)
+	a.Runs = runs.NewService(runs.Deps{
+		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks}, Logger: a.log,
+		CheckURL: func(raw string) error {
+			_, err := guarded.ParseURL(raw)
+			return err
+		},
+	})
+	if err := a.register(hooks, guarded, m); err != nil {
+		return err
+	}
+	a.activities = &activities.Activities{
+		Runs: a.Runs, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
+		Tools: registry, Connectors: hooks, Observer: m, Logger: a.log,
+	}
+	return nil
+}
+
+// register is the list of this program's connectors, in the order in which they are told.
+func (a *App) register(hooks *connectors.Registry, guarded *egress.Client, m meter) error {
+	alertsURL := a.cfg.AlertsWebhookURL.Reveal()
+	// The operator chose this address, so it may be a private one.
+	trusted := &http.Client{Timeout: 15 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	alerts, err := webhook.New("alerts", func(connectors.Event) string { return alertsURL }, trusted, a.cfg.AlertsWebhookSecret.Reveal())
+	if err != nil {
+		return err
+	}
+	own, err := webhook.New("webhook", func(e connectors.Event) string { return e.WebhookURL }, guarded, "")
+	if err != nil {
+		return err
+	}
+	for _, c := range []connectors.RuntimeConnector{
+		auditconnector.New(trail{audit.NewService(a.DB)}, a.Runs), telemetryconnector.New(m), alerts, own,
+	} {
+		if err := hooks.RegisterConnector(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close gives back what New took, the last first.
+func (a *App) Close() {
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		a.closers[i]()
+	}
+	a.closers = nil
+}
+
+// listen opens a port; a taken one gets a sentence that says what to do.
+func listen(ctx context.Context, addr, variable string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("the address %s is not free (%w): stop what uses it, or set %s to another", addr, errors.Unwrap(err), variable)
+	}
+	return l, nil
+}

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/larirun/lari/activities"
+	"github.com/larirun/lari/connectors"
+	telemetryconnector "github.com/larirun/lari/connectors/telemetry"
+	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/stream"
+	"github.com/larirun/lari/internal/platform/telemetry"
+)
+
+// meter joins what observes to the metrics.
+type meter struct {
+	metrics *telemetry.Metrics
+}
+
+var (
+	_ activities.Observer      = meter{}
+	_ connectors.Observer      = meter{}
+	_ stream.Observer          = meter{}
+	_ telemetryconnector.Meter = meter{}
+)
+
+func (m meter) ModelAnswered(t activities.ModelTurnFacts) {
+	m.metrics.Model.Spent(t.TenantID.String(), t.Provider, t.Model, t.Usage.InputTokens, t.Usage.OutputTokens, t.CostUSD)
+	m.metrics.Model.Answered(t.Provider, t.Model, t.RunID.String(), t.Took)
+	if t.Step == 1 && t.FirstToken > 0 {
+		m.metrics.Runs.FirstToken(t.TenantID.String(), t.RunID.String(), t.FirstToken)
+	}
+}
+
+func (m meter) ModelFailed(provider, model string, class llm.Class) {
+	m.metrics.Model.Failed(provider, model, string(class))
+}
+
+func (m meter) ToolCalled(tool, outcome string, took time.Duration) {
+	m.metrics.Tools.Called(tool, outcome, took)
+}
+
+func (m meter) Attempted(connector string, e connectors.Event, _ time.Duration, err error) {
+	outcome := "delivered"
+	if err != nil {
+		outcome = "failed"
+	}
+	m.metrics.Connectors.Attempted(connector, string(e.Type.Hook()), outcome)
+	if err == nil {
+		m.metrics.Connectors.Delivered(connector, time.Since(e.At.Time))
+	}
+}
+
+// Every stream of this version is SSE.
+const transport = "sse"
+
+func (m meter) Opened(stream.Key) { m.metrics.Streams.Opened(transport) }
+func (m meter) Closed(stream.Key) { m.metrics.Streams.Closed(transport) }
+
+func (m meter) Delivered(_ stream.Key, n int, fromLog bool) {
+	m.metrics.Streams.Delivered(transport, n)
+	if fromLog {
+		m.metrics.Streams.Replayed(transport, n)
+	}
+}
+
+func (m meter) RunStarted(e connectors.Event, queued time.Duration) {
+	m.metrics.Runs.Started(e.TenantID.String(), e.RunID.String(), queued)
+	m.metrics.Runs.Activate(telemetry.ActiveRun{Tenant: e.TenantID.String(), Workspace: idOrNone(e.WorkspaceID), ID: e.RunID.String()})
+}
+
+func (m meter) RunEnded(e connectors.Event, status string, took time.Duration) {
+	m.metrics.Runs.Finished(e.TenantID.String(), status, e.RunID.String(), took)
+	m.metrics.Runs.Deactivate(e.RunID.String())
+}
+
+func (m meter) RunStopped(e connectors.Event, took time.Duration) {
+	m.metrics.Runs.Stopped(e.TenantID.String(), e.RunID.String(), took)
+}
+
+func idOrNone(id *uuid.UUID) string {
+	if id == nil {
+		return ""
+	}
+	return id.String()
+}

@@ -1,0 +1,191 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/larirun/lari/api"
+	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/worker"
+)
+
+// idempotencyTTL is how long the first answer to an Idempotency-Key is kept.
+const idempotencyTTL = 24 * time.Hour
+
+// Run runs the process's roles until ctx ends or one fails. Then it stops them in the order that loses
+// nothing: no more requests, no more tasks, and last what writes the event log. ready is called once
+// the API accepts requests (at once for a process without one), with its base URL.
+func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
+	logging, stopLogging := context.WithCancel(context.WithoutCancel(ctx))
+	var writers sync.WaitGroup
+	writers.Go(func() { a.Log.RunAppender(logging) })
+	writers.Go(func() { a.Log.Listener(a.cfg.DatabaseDirectURL.Reveal()).Run(logging) })
+	defer writers.Wait()
+	defer stopLogging()
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if !a.insist(ctx, "Temporal cannot be prepared yet", func() error { return a.engine.Prepare(ctx) }) {
+			return nil
+		}
+		if a.options.Worker {
+			return a.runWorker(ctx)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		a.Runs.RunDispatcher(ctx)
+		return nil
+	})
+	if a.cfg.AdminAddr != "" {
+		admin := telemetry.NewAdmin(telemetry.AdminOptions{Addr: a.cfg.AdminAddr, Metrics: a.Metrics.Handler(), Ready: a.Ready, Log: a.log})
+		if err := admin.Start(ctx); err != nil {
+			return err
+		}
+		defer func() { a.bounded(ctx, admin.Close) }()
+	}
+	if a.options.API {
+		listener, err := listen(ctx, a.cfg.HTTPAddr, "LARI_HTTP_ADDR")
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return a.runAPI(ctx, listener) })
+		group.Go(func() error {
+			a.sweepKeys(ctx)
+			return nil
+		})
+		ready("http://" + listener.Addr().String())
+	} else {
+		ready("")
+	}
+	return group.Wait()
+}
+
+// bounded gives a part time to stop, counted from now and not from a context that has ended.
+func (a *App) bounded(ctx context.Context, stop func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.Limits.ShutdownTimeout)
+	defer cancel()
+	if err := stop(ctx); err != nil {
+		a.log.WarnContext(ctx, "a part did not stop in time", "error", err)
+	}
+}
+
+// server makes the API's server over the whole table of routes.
+func (a *App) server() (*api.Server, error) {
+	keys, err := auth.NewKeys(a.Tenants)
+	if err != nil {
+		return nil, err
+	}
+	return api.New(api.Deps{
+		Config:  api.Config{BodyLimit: int(a.cfg.Limits.BodyBytes), Timeout: a.cfg.Limits.RequestTimeout},
+		Auth:    &auth.Authenticator{Verifier: a.verifier, Keys: keys},
+		Keys:    a.keys,
+		Observe: a.Metrics.HTTP.Observe,
+		Checks: []api.Check{
+			{Name: "postgres", Run: a.DB.Ping},
+			{Name: "migrations", Run: a.migrated},
+			{Name: "temporal", Run: a.engine.Ready},
+		},
+		Version: Version(),
+		Log:     a.log,
+	}, a.routes())
+}
+
+func (a *App) runAPI(ctx context.Context, listener net.Listener) error {
+	server, err := a.server()
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	a.log.InfoContext(ctx, "the API accepts requests", slog.String("addr", listener.Addr().String()))
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	a.bounded(ctx, server.Shutdown)
+	return <-served
+}
+
+// runWorker polls until ctx ends. Temporal may be away when the process starts: it is waited for.
+func (a *App) runWorker(ctx context.Context) error {
+	w := worker.New(a.temporal, a.activities, worker.Options{
+		ConcurrentActivities: a.cfg.Worker.ConcurrentActivities, ConcurrentLocalActivities: a.cfg.Worker.ConcurrentLocalActivities,
+		ConcurrentWorkflowTasks: a.cfg.Worker.ConcurrentWorkflowTasks, StopTimeout: a.cfg.Limits.ShutdownTimeout,
+	})
+	if !a.insist(ctx, "the worker cannot start yet", w.Start) {
+		return nil
+	}
+	a.log.InfoContext(ctx, "the worker takes tasks")
+	<-ctx.Done()
+	w.Stop()
+	return nil
+}
+
+// insist tries until it succeeds; it gives false when ctx ended first.
+func (a *App) insist(ctx context.Context, what string, try func() error) bool {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := try()
+		if err == nil {
+			return true
+		}
+		if ctx.Err() == nil {
+			a.log.WarnContext(ctx, what, "pause", wait, "error", err)
+		}
+		if !pause(ctx, wait) {
+			return false
+		}
+	}
+}
+
+// sweepKeys removes answers that are no longer replayed, now and every hour.
+func (a *App) sweepKeys(ctx context.Context) {
+	ticker := time.NewTicker(time.Hour)
+	defer ticker.Stop()
+	for {
+		if _, err := a.keys.Sweep(ctx, idempotencyTTL); err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "old idempotency keys were not removed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Ready reports whether the process can do its work.
+func (a *App) Ready(ctx context.Context) error {
+	return errors.Join(a.DB.Ping(ctx), a.migrated(ctx), a.engine.Ready(ctx))
+}
+
+func (a *App) migrated(ctx context.Context) error {
+	pending, err := a.DB.Pending(ctx, a.migrations)
+	if err != nil {
+		return err
+	}
+	if len(pending) > 0 {
+		return fault.New(fault.Unavailable, "%d migrations have not been applied; run lari migrate.", len(pending))
+	}
+	return nil
+}
+
+func (a *App) routes() []api.Route {
+	var all []api.Route
+	for _, family := range [][]api.Route{
+		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
+	} {
+		all = append(all, family...)
+	}
+	return all
+}
