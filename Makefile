@@ -1,0 +1,68 @@
+# Lari. `make` lists the targets.
+#
+# What the targets need beyond Go, git, make and gcc they prepare themselves: Postgres with pgvector and
+# Temporal (internal/platform/devstack), linters (tests/gotool); built once, kept in this user's cache.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt bench generate clean
+
+# Pinned, so that every machine says the same.
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
+
+# Set on the command line only: a variable of the environment must not leave tests out.
+PKG     :=
+RUN     :=
+FLAGS   :=
+ARGS    :=
+TIMEOUT := 10m
+
+gotool = go run ./tests/gotool
+stack  = go run ./tests/stack --
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\n  make run ARGS=--split                     API and worker as processes of their own\n'
+	@printf '  make test PKG=./internal/runs/... RUN=TestCancel   some tests only, without lint\n'
+	@printf '  make test PKG=./api FLAGS="-v -count=5"            with further flags of go test\n'
+
+# exec: Ctrl-C and SIGTERM reach lari itself, which stops what it started.
+run: ## run everything on this machine: Postgres, Temporal, API, worker
+	@go build -o bin/lari ./cmd/lari
+	@exec ./bin/lari dev $(ARGS)
+
+ifeq ($(strip $(PKG)$(RUN)),)
+test: lint ## lint, then all tests under the race detector, on a Postgres and a Temporal of their own
+	@$(stack) go test -race -timeout $(TIMEOUT) $(FLAGS) ./...
+else
+test:
+	@$(stack) go test -race -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(FLAGS) $(or $(PKG),./...)
+endif
+
+# From cheap to expensive. The first step is the law of the house (imports, SQL, state, registry hosts).
+lint: ## check the law of the house, go.mod, workflow determinism, formatting and all linters
+	@go test -timeout $(TIMEOUT) ./tests/arch
+	@go mod tidy -diff
+	@set -e; check=$$($(gotool) $(WORKFLOWCHECK)); \
+	  if ! found=$$("$$check" ./worker/... ./workflows/... 2>&1); then \
+	    printf '%s\n' "$$found" "workflowcheck: workflow code does what a replay cannot repeat" >&2; exit 1; fi
+	@set -e; linter=$$($(gotool) $(GOLANGCI_LINT)); "$$linter" run --timeout $(TIMEOUT) ./...
+
+fmt: ## format the Go code
+	@set -e; linter=$$($(gotool) $(GOLANGCI_LINT)); "$$linter" fmt ./...
+
+bench: ## measure on this machine: the HTTP adapter alone, then whole runs
+	@go test -run '^$$' -bench . -benchmem $(FLAGS) ./api ./internal/platform/auth
+	@$(stack) go test -count=1 -timeout 30m -v ./tests/bench -figures
+
+# The tests compare what is generated with what is in the tree, so that nothing goes stale.
+generate: ## write generated and golden files anew: the API's description, the events, the configuration page
+	@go test ./api -run '^TestGolden$$' -update
+	@go test ./internal/event -run '^TestEnvelopesAreAsPublished$$' -update
+	@go test ./internal/platform/config -run '^TestReferenceIsFresh$$' -update
+
+clean: ## remove what was built and the state of `make run` (.lari); the cache of tools stays
+	@if pid=$$(cat .lari/lock 2>/dev/null) && kill -0 "$$pid" 2>/dev/null; then \
+	  echo "lari dev is running (process $$pid): stop it first" >&2; exit 1; fi
+	@rm -rf bin dist .lari coverage.*

@@ -1,0 +1,4 @@
+// Package devstack starts things.
+package devstack
+
+import "go.temporal.io/sdk/client"

@@ -1,0 +1,2 @@
+// Package pgtest gives tests a database.
+package pgtest
