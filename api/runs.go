@@ -193,7 +193,7 @@ func (h runHandlers) stream(ctx context.Context, in *followRun) (Source, error) 
 // source projects a run's log onto server-sent events.
 func (h runHandlers) source(run uuid.UUID, after int64) Source {
 	return func(ctx context.Context, send func(...Frame) error) error {
-		return h.log.Follow(ctx, run, after, func(events []event.Event) error {
+		return h.log.Tail(ctx, run, after, func(events []event.Event) error {
 			frames := make([]Frame, 0, len(events))
 			for _, e := range events {
 				data, err := json.Marshal(e)

@@ -50,11 +50,14 @@ func (v runView) Location() string { return "/v1/runs/" + v.ID.String() }
 func viewRun(r runs.Run) runView {
 	v := runView{
 		ID: r.ID, TenantID: r.TenantID, WorkspaceID: r.WorkspaceID, AgentID: r.AgentID, AgentVersion: r.AgentVersion,
-		ThreadID: r.ThreadID, ScheduleID: r.ScheduleID, Status: r.Status, Input: r.Input, Output: r.Output, Error: r.Error,
+		ThreadID: r.ThreadID, ScheduleID: r.ScheduleID, Status: r.Status, Input: r.Input, Error: r.Error,
 		Usage: usageView{
 			InputTokens: r.Usage.InputTokens, OutputTokens: r.Usage.OutputTokens, CostUSD: r.Usage.CostUSD.String(), Estimated: r.Usage.Estimated,
 		},
 		Metadata: r.Metadata, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
+	}
+	if r.Status == runs.Completed {
+		v.Output = r.Output
 	}
 	if r.Cancel != nil {
 		v.Cancel = &cancelView{By: r.Cancel.By, Reason: r.Cancel.Reason, AskedAt: r.Cancel.At}

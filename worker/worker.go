@@ -3,6 +3,7 @@ package worker
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -67,8 +68,11 @@ func (w *Worker) Start() error {
 	return nil
 }
 
-// Stop takes no more tasks and waits, at most for the stop timeout, until those at hand have ended.
+// Stop takes no more tasks and waits, for about the stop timeout, until those at hand have ended. While
+// Temporal does not answer it takes several times as long: pollers and recorders each wait in turn.
 func (w *Worker) Stop() {
-	w.deliveries.Stop()
-	w.runs.Stop()
+	var both sync.WaitGroup
+	both.Go(w.deliveries.Stop)
+	both.Go(w.runs.Stop)
+	both.Wait()
 }

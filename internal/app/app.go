@@ -40,6 +40,8 @@ import (
 type Options struct {
 	API    bool
 	Worker bool
+	// Connectors are registered after the program's own. Every worker of a system needs the same ones.
+	Connectors []connectors.RuntimeConnector
 }
 
 // App is a process's parts, joined. Run runs its roles; Close gives back what New took.
@@ -182,9 +184,9 @@ func (a *App) register(hooks *connectors.Registry, guarded *egress.Client, m met
 	if err != nil {
 		return err
 	}
-	for _, c := range []connectors.RuntimeConnector{
+	for _, c := range append([]connectors.RuntimeConnector{
 		auditconnector.New(trail{audit.NewService(a.DB)}, a.Runs), telemetryconnector.New(m), alerts, own,
-	} {
+	}, a.options.Connectors...) {
 		if err := hooks.RegisterConnector(c); err != nil {
 			return err
 		}

@@ -128,8 +128,28 @@ func (a *App) runWorker(ctx context.Context) error {
 	}
 	a.log.InfoContext(ctx, "the worker takes tasks")
 	<-ctx.Done()
-	w.Stop()
+	a.stopWorker(ctx, w)
 	return nil
+}
+
+// stopMargin is what a worker may take to stop beyond the time that its tasks get.
+const stopMargin = 2 * time.Second
+
+// stopWorker leaves a worker behind that cannot stop because Temporal does not answer; it ends with the
+// process.
+func (a *App) stopWorker(ctx context.Context, w *worker.Worker) {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		w.Stop()
+	}()
+	limit := time.NewTimer(a.cfg.Limits.ShutdownTimeout + stopMargin)
+	defer limit.Stop()
+	select {
+	case <-stopped:
+	case <-limit.C:
+		a.log.WarnContext(ctx, "the worker did not stop in time")
+	}
 }
 
 // insist tries until it succeeds; it gives false when ctx ended first.

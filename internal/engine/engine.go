@@ -81,7 +81,10 @@ func (e *Engine) Ready(ctx context.Context) error {
 // callLimit bounds one call to Temporal.
 const callLimit = 5 * time.Second
 
-// StartRun begins the run's workflow. The id is the run's: a second start of the same run is none.
+// StartRun begins the run's workflow. The id is the run's: a second start while that workflow is open is
+// none. A closed one is followed by another: the run was taken back while the answer to its first start
+// was lost, its workflow found nothing, and now the caller tries again. It cannot execute a run twice:
+// whose start or end is on record does not begin again.
 func (e *Engine) StartRun(ctx context.Context, r runs.Run) error {
 	if !e.prepared.Load() {
 		return fault.New(fault.Unavailable, "Temporal cannot be reached, or is being prepared.").After(retryUnavailable)
@@ -95,7 +98,7 @@ func (e *Engine) StartRun(ctx context.Context, r runs.Run) error {
 	_, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       workflows.RunWorkflowID(r.TenantID, r.ID),
 		TaskQueue:                                workflows.RunQueue,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		EnableEagerStart:                         e.eager,

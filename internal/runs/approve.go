@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"time"
@@ -47,26 +48,38 @@ func (s *Service) AskApproval(ctx context.Context, run, call uuid.UUID, ttl time
 // Answer is a human's decision on an approval.
 type Answer struct {
 	Decision  Decision        // Approved or Rejected
-	Arguments json.RawMessage // in place of the model's; nil: as they are
+	Arguments json.RawMessage // a JSON object in place of the model's; none or null: as they are
 	Reason    string
+}
+
+// arguments gives the edited arguments in the one form in which they are kept and compared; nil: none.
+func (a Answer) arguments() (*string, error) {
+	if len(a.Arguments) == 0 || string(a.Arguments) == "null" {
+		return nil, nil
+	}
+	if a.Decision != Approved {
+		return nil, fault.InvalidField("arguments", "only_with", "may be given only with an approval")
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, a.Arguments); err != nil || compact.Bytes()[0] != '{' {
+		return nil, fault.InvalidField("arguments", "object", "must be a JSON object")
+	}
+	text := compact.String()
+	return &text, nil
 }
 
 // Resolve records a human's answer and tells the workflow. The same answer twice is one answer.
 func (s *Service) Resolve(ctx context.Context, run, approval uuid.UUID, answer Answer) (Approval, error) {
-	var arguments *string
-	if answer.Arguments != nil {
-		if answer.Decision != Approved {
-			return Approval{}, fault.InvalidField("arguments", "only_with", "may be given only with an approval")
-		}
-		text := string(answer.Arguments)
-		arguments = &text
+	arguments, err := answer.arguments()
+	if err != nil {
+		return Approval{}, err
 	}
 	var a Approval
-	_, _, err := s.change(ctx, run, func(ctx context.Context, r *Run) (drafts []event.Draft, err error) {
+	_, _, err = s.change(ctx, run, func(ctx context.Context, r *Run) (drafts []event.Draft, err error) {
 		if a, err = s.store.lockApproval(ctx, run, approval); err != nil {
 			return nil, err
 		}
-		if r.Status.Final() {
+		if r.Status.Final() && a.Decision == ApprovalPending { // an answer that was given is still the answer
 			return nil, fault.New(fault.RunFinal, "The run has ended: it is %s.", r.Status)
 		}
 		changed, err := a.Resolve(answer.Decision, arguments, answer.Reason, scope.From(ctx).Actor, now())

@@ -15,6 +15,7 @@ import (
 
 const (
 	dispatchEvery = 5 * time.Second
+	dispatchLimit = 20 * time.Second // of one pass: a server that went silent does not hold the next one up
 	dispatchPage  = 200
 )
 
@@ -36,36 +37,41 @@ func (s *Service) RunDispatcher(ctx context.Context) {
 	}
 }
 
-// Dispatch makes one pass.
+// Dispatch makes one pass. What fails for one run does not keep it from the others.
 func (s *Service) Dispatch(ctx context.Context) error {
-	system := postgres.AsSystem(ctx)
-	if err := s.startForgotten(system); err != nil {
-		return err
-	}
+	ctx, stop := context.WithTimeout(postgres.AsSystem(ctx), dispatchLimit)
+	defer stop()
+	return errors.Join(s.startForgotten(ctx), s.cancelUnheard(ctx), s.signalUnheard(ctx))
+}
+
+func (s *Service) cancelUnheard(system context.Context) (failed error) {
 	cancelling, err := s.store.cancelling(system, s.DispatchIn, dispatchPage)
 	if err != nil {
 		return err
 	}
-	var failed []error // one run that the engine stumbles over does not keep the others waiting
 	for _, r := range cancelling {
-		err := s.Engine.CancelRun(ctx, r.TenantID, r.ID)
+		err := s.Engine.CancelRun(system, r.TenantID, r.ID)
+		failed = errors.Join(failed, err)
 		if retryable(err) {
-			return err
+			break // the engine is away: it hears none of the others either
 		}
-		failed = append(failed, err)
 	}
+	return failed
+}
+
+func (s *Service) signalUnheard(system context.Context) (failed error) {
 	unheard, err := s.store.unsignalledApprovals(system, s.DispatchIn, dispatchPage)
 	if err != nil {
 		return err
 	}
 	for _, u := range unheard {
-		err := s.signalApproval(onBehalf(ctx, u.tenant, ""), u.tenant, u.run, u.approval)
+		err := s.signalApproval(onBehalf(system, u.tenant, ""), u.tenant, u.run, u.approval)
+		failed = errors.Join(failed, err)
 		if retryable(err) {
-			return err
+			break
 		}
-		failed = append(failed, err)
 	}
-	return errors.Join(failed...)
+	return failed
 }
 
 // startForgotten hands queued runs to the engine, which knows those that it has. Rows are claimed by

@@ -1,11 +1,13 @@
 package runs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +29,14 @@ type Log struct {
 	hub      *stream.Hub[event.Event]
 	observe  func(events int, took time.Duration)
 	log      *slog.Logger
+	unsure   unsure // of the appender's goroutine
+}
+
+// unsure is a batch whose commit was not answered: it may be in the log or not.
+type unsure struct {
+	batch   *addition // its first addition; nil: there is none
+	tx      string
+	written []event.Event
 }
 
 // addition is an event on its way through the group commit.
@@ -78,6 +88,9 @@ func (l *Log) Add(ctx context.Context, run uuid.UUID, draft event.Draft) (*strea
 // flush commits a batch of many runs and tenants in one transaction, and tells the readers here.
 func (l *Log) flush(ctx context.Context, batch []addition) error {
 	began := time.Now()
+	if done, err := l.settle(ctx, batch); done || err != nil {
+		return err
+	}
 	byTenant := map[uuid.UUID][]pending{}
 	var order []uuid.UUID
 	for _, a := range coalesce(batch) {
@@ -90,24 +103,52 @@ func (l *Log) flush(ctx context.Context, batch []addition) error {
 		}
 		byTenant[a.tenant] = append(byTenant[a.tenant], pending{runID: a.run, typ: a.draft.Type, at: a.at, data: data})
 	}
+	// In one order everywhere, as append locks heads: two processes never wait for each other in a circle.
+	slices.SortFunc(order, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
 	var written []event.Event
+	var tx string
 	err := l.store.db.Tx(ctx, func(ctx context.Context) error {
-		written = written[:0]
+		written, tx = written[:0], ""
 		for _, tenant := range order {
-			events, err := l.store.append(scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system"}), tenant, byTenant[tenant])
+			events, id, err := l.store.append(scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system"}), tenant, byTenant[tenant])
 			if err != nil {
 				return err
 			}
 			written = append(written, events...)
+			if id != "" {
+				tx = id
+			}
 		}
 		return nil
 	})
 	if err != nil {
+		if tx != "" {
+			l.unsure = unsure{batch: &batch[0], tx: tx, written: written}
+		}
 		return fmt.Errorf("append %d events: %w", len(batch), err)
 	}
 	l.publish(written)
 	l.observe(len(written), time.Since(began))
 	return nil
+}
+
+// settle finds out what became of the batch's last try, if its commit was not answered: what is in the
+// log already must not be written twice.
+func (l *Log) settle(ctx context.Context, batch []addition) (done bool, err error) {
+	last := l.unsure
+	if last.batch != &batch[0] {
+		l.unsure = unsure{}
+		return false, nil
+	}
+	ctx = scope.With(ctx, scope.Scope{Tenant: batch[0].tenant, Actor: "system"})
+	if done, err = l.store.committed(ctx, last.tx); err != nil {
+		return false, err
+	}
+	l.unsure = unsure{}
+	if done {
+		l.publish(last.written)
+	}
+	return done, nil
 }
 
 // coalesce joins deltas that follow each other in one message: what gathered while the last commit
@@ -130,8 +171,8 @@ func coalesce(batch []addition) []addition {
 	return joined
 }
 
-// record appends drafts inside the caller's transaction and tells the readers once it is committed.
-func (l *Log) record(ctx context.Context, run uuid.UUID, at clock.Time, drafts ...event.Draft) ([]event.Event, error) {
+// encode gives drafts the form in which they are appended.
+func encode(run uuid.UUID, at clock.Time, drafts []event.Draft) ([]pending, error) {
 	batch := make([]pending, 0, len(drafts))
 	for _, d := range drafts {
 		data, err := d.Encode()
@@ -140,15 +181,7 @@ func (l *Log) record(ctx context.Context, run uuid.UUID, at clock.Time, drafts .
 		}
 		batch = append(batch, pending{runID: run, typ: d.Type, at: at, data: data})
 	}
-	written, err := l.store.append(ctx, scope.Tenant(ctx), batch)
-	if err != nil {
-		return nil, err
-	}
-	if len(written) != len(batch) {
-		return nil, fault.New(fault.RunFinal, "The run's log is closed.")
-	}
-	postgres.AfterCommit(ctx, func() { l.publish(written) })
-	return written, nil
+	return batch, nil
 }
 
 func (l *Log) publish(events []event.Event) {
@@ -175,6 +208,12 @@ func (l *Log) Follow(ctx context.Context, run uuid.UUID, after int64, send func(
 	if err != nil || ended {
 		return err
 	}
+	return l.Tail(ctx, run, after, send)
+}
+
+// Tail is Follow for a caller who knows that there is such a run and position, and that the log goes on
+// from there.
+func (l *Log) Tail(ctx context.Context, run uuid.UUID, after int64, send func([]event.Event) error) error {
 	return l.hub.Follow(ctx, stream.Key{Tenant: scope.Tenant(ctx), Log: run}, after, send)
 }
 

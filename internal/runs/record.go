@@ -2,8 +2,6 @@ package runs
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"github.com/google/uuid"
 
@@ -17,11 +15,19 @@ import (
 // Started records that the workflow has begun. It gives the run as it is: one that ended before
 // (cancelled in the queue) must not be executed.
 func (s *Service) Started(ctx context.Context, id uuid.UUID) (Run, error) {
-	r, events, err := s.change(ctx, id, func(_ context.Context, r *Run) ([]event.Draft, error) {
+	r, events, err := s.change(ctx, id, func(ctx context.Context, r *Run) ([]event.Draft, error) {
 		if r.Status != Queued {
 			return nil, nil
 		}
-		return r.Start(now())
+		drafts, err := r.Start(now())
+		if err != nil {
+			return nil, err
+		}
+		early, err := s.store.messages(ctx, id)
+		for _, m := range early {
+			drafts = append(drafts, m.received())
+		}
+		return drafts, err
 	})
 	if err != nil {
 		return Run{}, err
@@ -59,14 +65,14 @@ func (s *Service) Finished(ctx context.Context, id uuid.UUID, o Outcome) (Run, e
 
 // output gives the answer of a run that completes and adds it to the run's thread.
 func (s *Service) output(ctx context.Context, r Run, o Outcome) (string, error) {
-	if o.Status != Completed {
+	if o.Status != Completed || r.Output == nil {
 		return "", nil
 	}
-	text, err := s.store.lastContent(ctx, r.ID)
-	if err != nil || r.ThreadID == nil {
-		return text, err
+	text := *r.Output
+	if r.ThreadID == nil {
+		return text, nil
 	}
-	err = s.Threads.AppendMessages(ctx, *r.ThreadID, r.ID, []InputMessage{{Role: "assistant", Content: text}})
+	err := s.Threads.AppendMessages(ctx, *r.ThreadID, r.ID, []InputMessage{{Role: "assistant", Content: text}})
 	return text, err
 }
 
@@ -86,39 +92,12 @@ func (s *Service) EventAt(ctx context.Context, id uuid.UUID, seq int64) (Run, ev
 	return r, events[0], nil
 }
 
-// Summary is the compact record of an ended run, for people who look at many.
-type Summary struct {
-	Steps      int   `json:"steps"`
-	ToolCalls  int   `json:"tool_calls"`
-	QueuedMS   int64 `json:"queued_ms"`
-	DurationMS int64 `json:"duration_ms"`
-	StoppedMS  int64 `json:"stopped_ms,omitempty"` // cancelled runs: from asked to stopped
-}
-
-// Summarise writes the summary of an ended run into its row.
+// Summarise writes the compact record of an ended run into its row, for people who look at many: steps,
+// tool calls, and how long it was queued, ran and took to stop.
 func (s *Service) Summarise(ctx context.Context, id uuid.UUID) error {
-	r, err := s.store.find(ctx, id)
-	if err != nil {
-		return err
+	found, err := s.store.summarise(ctx, id)
+	if err == nil && !found {
+		err = fault.New(fault.NotFound, "There is no ended run %s.", id)
 	}
-	if !r.Status.Final() {
-		return fault.New(fault.Conflict, "The run has not ended.")
-	}
-	calls, err := s.store.countCalls(ctx, id)
-	if err != nil {
-		return err
-	}
-	sum := Summary{Steps: r.Step, ToolCalls: calls}
-	if r.StartedAt != nil {
-		sum.QueuedMS = r.StartedAt.Sub(r.CreatedAt).Milliseconds()
-		sum.DurationMS = r.FinishedAt.Sub(*r.StartedAt).Milliseconds()
-	}
-	if r.Cancel != nil {
-		sum.StoppedMS = r.FinishedAt.Sub(r.Cancel.At).Milliseconds()
-	}
-	data, err := json.Marshal(sum)
-	if err != nil {
-		return fmt.Errorf("encode the summary: %w", err)
-	}
-	return s.store.summarise(ctx, id, data)
+	return err
 }

@@ -25,7 +25,7 @@ type Run struct {
 	ScheduleID   *uuid.UUID
 	Status       Status
 	Input        []InputMessage
-	Output       *string
+	Output       *string // stands with the last step already; it is the answer once the run is Completed
 	Error        *Failure
 	Usage        event.Usage
 	Metadata     json.RawMessage
@@ -164,6 +164,7 @@ func (r *Run) final(o Outcome, output string, at clock.Time) event.Draft {
 	if r.StartedAt != nil {
 		duration = at.Sub(*r.StartedAt).Milliseconds()
 	}
+	r.Output = nil
 	switch o.Status {
 	case Completed:
 		r.Output = &output

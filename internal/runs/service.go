@@ -107,7 +107,9 @@ func (s *Service) Create(ctx context.Context, in NewRun) (Run, error) {
 		return s.store.find(ctx, r.ID)
 	}
 	if err := s.Engine.StartRun(ctx, r); err != nil {
-		return Run{}, s.takeBack(ctx, r, err)
+		if err := s.takeBack(ctx, r, err); err != nil {
+			return Run{}, err
+		}
 	}
 	return r, nil
 }
@@ -141,17 +143,20 @@ func (s *Service) accept(ctx context.Context, r Run) (created bool, err error) {
 	return created, err
 }
 
-// takeBack undoes the acceptance of a run that the engine did not take. When that fails too, the
-// dispatcher looks after the run: it is started or failed, never lost.
+// takeBack undoes the acceptance of a run that the engine did not take, and gives the cause. A run that
+// has begun stays: its start was heard although the answer was lost. When taking back fails as well, the
+// dispatcher looks after the run: it is started or failed, never lost. A workflow that begins after its
+// run was taken back finds no run and ends.
 func (s *Service) takeBack(ctx context.Context, r Run, cause error) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()
-	if removed, err := s.remove(ctx, r); err != nil || !removed {
+	removed, err := s.remove(ctx, r)
+	switch {
+	case err != nil:
 		s.Logger.WarnContext(ctx, "a run that could not be started stays accepted", "run_id", r.ID, "error", errors.Join(cause, err))
-	}
-	// The start may have been heard although its answer was lost: the workflow must not go on without its run.
-	if err := s.Engine.CancelRun(ctx, r.TenantID, r.ID); err != nil && !fault.Is(err, fault.Unavailable) {
-		s.Logger.WarnContext(ctx, "cancel of a run that was taken back", "run_id", r.ID, "error", err)
+	case !removed:
+		s.Logger.InfoContext(ctx, "a run began although its start was not answered", "run_id", r.ID, "error", cause)
+		return nil
 	}
 	return cause
 }
@@ -216,7 +221,10 @@ func (s *Service) Send(ctx context.Context, id, messageID uuid.UUID, text string
 		if created, err := s.store.insertMessage(ctx, r.TenantID, r.ID, m); err != nil || !created {
 			return nil, err
 		}
-		return []event.Draft{{Type: event.MessageReceived, Data: event.Received{MessageID: m.ID, Text: text, By: m.CreatedBy}}}, nil
+		if r.Status == Queued { // every log begins with run_started: it will be followed by this one
+			return nil, nil
+		}
+		return []event.Draft{m.received()}, nil
 	})
 	return m, err
 }
@@ -231,14 +239,18 @@ func (s *Service) change(ctx context.Context, id uuid.UUID, fn func(context.Cont
 		if err != nil {
 			return err
 		}
-		if err := s.store.update(ctx, r); err != nil {
+		batch, err := encode(r.ID, now(), drafts)
+		if err != nil {
 			return err
 		}
-		if events = nil; len(drafts) == 0 {
-			return nil
+		if events, err = s.store.save(ctx, r, batch); err != nil {
+			return err
 		}
-		events, err = s.Log.record(ctx, r.ID, now(), drafts...)
-		return err
+		if len(events) != len(batch) {
+			return fault.New(fault.RunFinal, "The run's log is closed.")
+		}
+		postgres.AfterCommit(ctx, func() { s.Log.publish(events) })
+		return nil
 	})
 	return r, events, err
 }

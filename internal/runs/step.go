@@ -66,3 +66,7 @@ type LiveMessage struct {
 	CreatedBy string
 	CreatedAt clock.Time
 }
+
+func (m LiveMessage) received() event.Draft {
+	return event.Draft{Type: event.MessageReceived, Data: event.Received{MessageID: m.ID, Text: m.Content, By: m.CreatedBy}}
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
+	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
@@ -113,6 +114,10 @@ func (s store) find(ctx context.Context, id uuid.UUID) (Run, error) {
 	return s.one(ctx, `select `+runColumns+` from agent_runs where id = $1`, id)
 }
 
+func findStatement(id uuid.UUID, r *Run, found *bool) postgres.Statement {
+	return postgres.Statement{SQL: `select ` + runColumns + ` from agent_runs where id = $1`, Args: []any{id}, Read: postgres.Row(r, found, scanRun)}
+}
+
 // lock reads a run and holds it until the transaction ends.
 func (s store) lock(ctx context.Context, id uuid.UUID) (Run, error) {
 	return s.one(ctx, `select `+runColumns+` from agent_runs where id = $1 for no key update`, id)
@@ -129,13 +134,26 @@ func (s store) one(ctx context.Context, sql string, id uuid.UUID) (Run, error) {
 	return r, nil
 }
 
-// update writes what a run's methods change.
-func (s store) update(ctx context.Context, r Run) error {
+// save writes what a run's methods change, and events at the end of its log, in one round trip.
+func (s store) save(ctx context.Context, r Run, events []pending) (written []event.Event, err error) {
+	update, err := updateStatement(r)
+	if err != nil {
+		return nil, err
+	}
+	if len(events) == 0 {
+		return nil, s.db.Batch(ctx, update)
+	}
+	var tx string
+	err = s.db.Batch(ctx, update, appendStatement(r.TenantID, events, &written, &tx))
+	return written, err
+}
+
+func updateStatement(r Run) (postgres.Statement, error) {
 	var failure []byte
 	if r.Error != nil {
 		var err error
 		if failure, err = json.Marshal(r.Error); err != nil {
-			return fmt.Errorf("encode the error: %w", err)
+			return postgres.Statement{}, fmt.Errorf("encode the error: %w", err)
 		}
 	}
 	var cancelAt *clock.Time
@@ -143,14 +161,16 @@ func (s store) update(ctx context.Context, r Run) error {
 	if r.Cancel != nil {
 		cancelAt, cancelBy, cancelReason = &r.Cancel.At, &r.Cancel.By, &r.Cancel.Reason
 	}
-	_, err := s.db.Exec(ctx, `
-		update agent_runs set status = $2, output = $3, error = $4, input_tokens = $5, output_tokens = $6, cost_usd = $7::text::numeric,
-			usage_estimated = $8, step = $9, started_at = $10, finished_at = $11, cancel_requested_at = $12,
-			cancel_requested_by = $13, cancel_reason = $14, intake_closed = $15
-		where id = $1`,
-		r.ID, r.Status, r.Output, failure, r.Usage.InputTokens, r.Usage.OutputTokens, r.Usage.CostUSD.String(),
-		r.Usage.Estimated, r.Step, r.StartedAt, r.FinishedAt, cancelAt, cancelBy, cancelReason, r.IntakeClosed)
-	return err
+	return postgres.Statement{
+		SQL: `update agent_runs set status = $2, output = $3, error = $4, input_tokens = $5, output_tokens = $6,
+				cost_usd = $7::text::numeric, usage_estimated = $8, step = $9, started_at = $10, finished_at = $11,
+				cancel_requested_at = $12, cancel_requested_by = $13, cancel_reason = $14, intake_closed = $15
+			where id = $1`,
+		Args: []any{
+			r.ID, r.Status, r.Output, failure, r.Usage.InputTokens, r.Usage.OutputTokens, r.Usage.CostUSD.String(),
+			r.Usage.Estimated, r.Step, r.StartedAt, r.FinishedAt, cancelAt, cancelBy, cancelReason, r.IntakeClosed,
+		},
+	}, nil
 }
 
 // removeUnstarted takes back a run that the engine refused; it reports whether the run was still queued.
@@ -159,8 +179,15 @@ func (s store) removeUnstarted(ctx context.Context, id uuid.UUID) (bool, error) 
 	return n == 1, err
 }
 
-// summarise writes the compact record of an ended run.
-func (s store) summarise(ctx context.Context, id uuid.UUID, summary []byte) error {
-	_, err := s.db.Exec(ctx, `update agent_runs set summary = $2 where id = $1`, id, summary)
-	return err
+// summarise writes the compact record of an ended run into its row; found is false for another one.
+func (s store) summarise(ctx context.Context, id uuid.UUID) (found bool, err error) {
+	n, err := s.db.Exec(ctx, `
+		update agent_runs r set summary = jsonb_strip_nulls(jsonb_build_object(
+			'steps', r.step,
+			'tool_calls', (select count(*) from tool_calls c where c.run_id = r.id),
+			'queued_ms', round(extract(epoch from coalesce(r.started_at, r.finished_at) - r.created_at) * 1000),
+			'duration_ms', round(extract(epoch from r.finished_at - r.started_at) * 1000),
+			'stopped_ms', case when r.status = 'cancelled' then round(extract(epoch from r.finished_at - r.cancel_requested_at) * 1000) end))
+		where r.id = $1 and r.finished_at is not null`, id)
+	return n == 1, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
 )
 
@@ -25,14 +26,30 @@ const Channel = "lari_run_events"
 
 // append puts events of one tenant, of any number of runs, at the end of their logs. Heads are locked
 // in the order of their ids, so that two appends never wait for each other in a circle. Events of a
-// closed log are left out: nothing follows the final event. A final event closes its log.
-func (s store) append(ctx context.Context, tenant uuid.UUID, batch []pending) ([]event.Event, error) {
+// closed log are left out: nothing follows the final event. A final event closes its log. tx names the
+// transaction for committed; it is "" when nothing was written.
+func (s store) append(ctx context.Context, tenant uuid.UUID, batch []pending) (written []event.Event, tx string, err error) {
+	err = s.db.Batch(ctx, appendStatement(tenant, batch, &written, &tx))
+	return written, tx, err
+}
+
+func appendStatement(tenant uuid.UUID, batch []pending, written *[]event.Event, tx *string) postgres.Statement {
 	n := len(batch)
 	runIDs, types, ats, datas := make([]uuid.UUID, n), make([]string, n), make([]clock.Time, n), make([]string, n)
 	for i, p := range batch {
 		runIDs[i], types[i], ats[i], datas[i] = p.runID, string(p.typ), p.at, string(p.data)
 	}
-	return postgres.All(ctx, s.db, `
+	return postgres.Statement{
+		SQL: appendSQL, Args: []any{tenant, runIDs, types, ats, datas},
+		Read: postgres.Rows(written, func(row pgx.CollectableRow) (event.Event, error) {
+			e := event.Event{TenantID: tenant}
+			err := row.Scan(&e.RunID, &e.Seq, &e.Type, &e.At, &e.Data, tx)
+			return e, err
+		}),
+	}
+}
+
+const appendSQL = `
 		with input as materialized (
 			select * from unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) with ordinality as i (run_id, type, at, data, ord)),
 		locked as materialized (
@@ -49,9 +66,18 @@ func (s store) append(ctx context.Context, tenant uuid.UUID, batch []pending) ([
 			select $1, i.run_id, h.base + row_number() over (partition by i.run_id order by i.ord), i.type, i.at, i.data::jsonb
 			from input i join heads h using (run_id)
 			returning run_id, seq, type, at, data),
-		told as (select pg_notify('`+Channel+`', $1::text || ':' || run_id || ':' || last_seq) from heads)
-		select a.run_id, a.seq, a.type, a.at, a.data from added a, (select count(*) from told) t order by a.run_id, a.seq`,
-		[]any{tenant, runIDs, types, ats, datas}, scanEvent(tenant))
+		told as (select pg_notify('` + Channel + `', $1::text || ':' || run_id || ':' || last_seq) from heads)
+		select a.run_id, a.seq, a.type, a.at, a.data, pg_current_xact_id()::text
+		from added a, (select count(*) from told) t order by a.run_id, a.seq`
+
+// committed reports how a transaction ended whose commit was not answered. While the server still holds
+// it open the answer is fault.Unavailable: ask again.
+func (s store) committed(ctx context.Context, tx string) (bool, error) {
+	status, _, err := postgres.One(ctx, s.db, `select coalesce(pg_xact_status($1::text::xid8), 'aborted')`, []any{tx}, pgx.RowTo[string])
+	if err == nil && status == "in progress" {
+		err = fault.New(fault.Unavailable, "The transaction has not ended yet.")
+	}
+	return status == "committed", err
 }
 
 func scanEvent(tenant uuid.UUID) pgx.RowToFunc[event.Event] {

@@ -11,14 +11,20 @@ import (
 	"github.com/larirun/lari/internal/platform/postgres"
 )
 
-// insertStep records a step with its tool calls; created is false when the step is there already.
-func (s store) insertStep(ctx context.Context, tenant uuid.UUID, step Step) (created bool, err error) {
+// inserted is what became of a step that was to be recorded.
+type inserted struct {
+	created bool // false: it is there already
+	waiting bool // a message was sent into the run that no step has been shown yet
+}
+
+// insertStep records a step with its tool calls.
+func (s store) insertStep(ctx context.Context, tenant uuid.UUID, step Step) (inserted, error) {
 	n := len(step.ToolCalls)
 	ids, callIDs, names, arguments := make([]uuid.UUID, n), make([]string, n), make([]string, n), make([]string, n)
 	for i, c := range step.ToolCalls {
 		ids[i], callIDs[i], names[i], arguments[i] = c.ID, c.CallID, c.Name, c.Arguments
 	}
-	created, _, err = postgres.One(ctx, s.db, `
+	done, _, err := postgres.One(ctx, s.db, `
 		with step as (
 			insert into run_steps (tenant_id, run_id, step, content, finish, model, input_tokens, output_tokens, cost_usd, estimated, finished_at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, $10, $11)
@@ -28,37 +34,53 @@ func (s store) insertStep(ctx context.Context, tenant uuid.UUID, step Step) (cre
 			select c.id, $1, $2, $3, c.ord - 1, c.call_id, c.name, c.arguments, 'pending'
 			from unnest($12::uuid[], $13::text[], $14::text[], $15::text[]) with ordinality as c (id, call_id, name, arguments, ord)
 			where exists (select from step))
-		select exists (select from step)`,
+		select exists (select from step), exists (select from run_messages where run_id = $2 and step is null)`,
 		[]any{
 			tenant, step.RunID, step.Number, step.Content, step.Finish, step.Model, step.Usage.InputTokens, step.Usage.OutputTokens,
 			step.Usage.CostUSD.String(), step.Usage.Estimated, step.At, ids, callIDs, names, arguments,
-		}, pgx.RowTo[bool])
-	return created, err
+		}, func(row pgx.CollectableRow) (inserted, error) {
+			var i inserted
+			err := row.Scan(&i.created, &i.waiting)
+			return i, err
+		})
+	return done, err
 }
 
 // steps gives the recorded steps of a run in order, each with its tool calls.
 func (s store) steps(ctx context.Context, run uuid.UUID) ([]Step, error) {
-	steps, err := postgres.All(ctx, s.db, `
-		select step, content, finish, model, input_tokens, output_tokens, cost_usd::text, estimated, finished_at
-		from run_steps where run_id = $1 order by step`, []any{run}, func(row pgx.CollectableRow) (Step, error) {
-		step := Step{RunID: run}
-		var cost string
-		err := row.Scan(&step.Number, &step.Content, &step.Finish, &step.Model, &step.Usage.InputTokens, &step.Usage.OutputTokens,
-			&cost, &step.Usage.Estimated, &step.At)
-		if err != nil {
-			return Step{}, err
-		}
-		step.Usage.CostUSD, err = decimal.NewFromString(cost)
-		return step, err
-	})
-	if err != nil || len(steps) == 0 {
-		return steps, err
+	var steps []Step
+	var calls []ToolCall
+	err := s.db.Batch(ctx, stepsStatements(run, &steps, &calls)...)
+	return withCalls(steps, calls), err
+}
+
+func stepsStatements(run uuid.UUID, steps *[]Step, calls *[]ToolCall) []postgres.Statement {
+	return []postgres.Statement{
+		{
+			SQL: `select step, content, finish, model, input_tokens, output_tokens, cost_usd::text, estimated, finished_at
+				from run_steps where run_id = $1 order by step`,
+			Args: []any{run},
+			Read: postgres.Rows(steps, func(row pgx.CollectableRow) (Step, error) {
+				step := Step{RunID: run}
+				var cost string
+				err := row.Scan(&step.Number, &step.Content, &step.Finish, &step.Model, &step.Usage.InputTokens, &step.Usage.OutputTokens,
+					&cost, &step.Usage.Estimated, &step.At)
+				if err != nil {
+					return Step{}, err
+				}
+				step.Usage.CostUSD, err = decimal.NewFromString(cost)
+				return step, err
+			}),
+		},
+		{
+			SQL:  `select ` + callColumns + ` from tool_calls where run_id = $1 order by step, position`,
+			Args: []any{run},
+			Read: postgres.Rows(calls, scanCall),
+		},
 	}
-	calls, err := postgres.All(ctx, s.db, `select `+callColumns+` from tool_calls where run_id = $1 order by step, position`,
-		[]any{run}, scanCall)
-	if err != nil {
-		return nil, err
-	}
+}
+
+func withCalls(steps []Step, calls []ToolCall) []Step {
 	byNumber := make(map[int]int, len(steps))
 	for i := range steps {
 		byNumber[steps[i].Number] = i
@@ -68,7 +90,7 @@ func (s store) steps(ctx context.Context, run uuid.UUID) ([]Step, error) {
 			steps[i].ToolCalls = append(steps[i].ToolCalls, c)
 		}
 	}
-	return steps, nil
+	return steps
 }
 
 const callColumns = `id, run_id, step, position, call_id, name, arguments, status, coalesce(result, ''), started_at, finished_at`
@@ -104,34 +126,43 @@ func (s store) insertMessage(ctx context.Context, tenant, run uuid.UUID, m LiveM
 	return n == 1, err
 }
 
-// injectMessages assigns every message that waits to the step and gives all messages of the run.
-func (s store) injectMessages(ctx context.Context, run uuid.UUID, step int) ([]LiveMessage, error) {
-	return postgres.All(ctx, s.db, `
-		with fresh as (
-			update run_messages set step = $2 where run_id = $1 and step is null
-			returning id, content, step, created_by, created_at)
-		select * from fresh union all
-		select id, content, step, created_by, created_at from run_messages where run_id = $1 and step is not null
-		order by id`, []any{run, step}, func(row pgx.CollectableRow) (LiveMessage, error) {
-		var m LiveMessage
-		err := row.Scan(&m.ID, &m.Content, &m.Step, &m.CreatedBy, &m.CreatedAt)
-		return m, err
-	})
+// injectStatement assigns every message that waits to the step and gives all messages of the run.
+func injectStatement(run uuid.UUID, step int, messages *[]LiveMessage) postgres.Statement {
+	return postgres.Statement{
+		SQL: `with fresh as (
+				update run_messages set step = $2 where run_id = $1 and step is null
+				returning id, content, step, created_by, created_at)
+			select * from fresh union all
+			select id, content, step, created_by, created_at from run_messages where run_id = $1 and step is not null
+			order by id`,
+		Args: []any{run, step},
+		Read: postgres.Rows(messages, scanMessage),
+	}
 }
 
-// messagesWait reports whether a message has not been injected yet.
-func (s store) messagesWait(ctx context.Context, run uuid.UUID) (bool, error) {
-	wait, _, err := postgres.One(ctx, s.db, `select exists (select from run_messages where run_id = $1 and step is null)`, []any{run}, pgx.RowTo[bool])
-	return wait, err
+// messages gives what was sent into a run, in order.
+func (s store) messages(ctx context.Context, run uuid.UUID) ([]LiveMessage, error) {
+	return postgres.All(ctx, s.db, `select id, content, step, created_by, created_at from run_messages where run_id = $1 order by id`,
+		[]any{run}, scanMessage)
 }
 
-// lastContent gives the text of the last step.
-func (s store) lastContent(ctx context.Context, run uuid.UUID) (string, error) {
-	text, _, err := postgres.One(ctx, s.db, `select content from run_steps where run_id = $1 order by step desc limit 1`, []any{run}, pgx.RowTo[string])
-	return text, err
+func scanMessage(row pgx.CollectableRow) (LiveMessage, error) {
+	var m LiveMessage
+	err := row.Scan(&m.ID, &m.Content, &m.Step, &m.CreatedBy, &m.CreatedAt)
+	return m, err
 }
 
-func (s store) countCalls(ctx context.Context, run uuid.UUID) (int, error) {
-	n, _, err := postgres.One(ctx, s.db, `select count(*) from tool_calls where run_id = $1`, []any{run}, pgx.RowTo[int])
-	return n, err
+// turn reads what a step begins with in one round trip; inject also assigns the messages that wait to it.
+func (s store) turn(ctx context.Context, run uuid.UUID, step int, inject bool) (t Turn, found bool, err error) {
+	var calls []ToolCall
+	statements := []postgres.Statement{findStatement(run, &t.Run, &found)}
+	if step > 1 || !inject {
+		statements = append(statements, stepsStatements(run, &t.Steps, &calls)...)
+	}
+	if inject {
+		statements = append(statements, injectStatement(run, step, &t.Messages))
+	}
+	err = s.db.Batch(ctx, statements...)
+	t.Steps = withCalls(t.Steps, calls)
+	return t, found, err
 }

@@ -29,25 +29,24 @@ type Taken struct {
 // BeginStep opens a step: messages that wait are injected, the log says that the step begins, and, when
 // an earlier attempt left half a message behind, that its deltas are void.
 func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int) (Turn, error) {
-	r, err := s.store.find(ctx, id)
+	t, found, err := s.store.turn(ctx, id, step, attempt == 1)
 	if err != nil {
 		return Turn{}, err
 	}
-	if r.Status.Final() {
-		return Turn{}, fault.New(fault.RunFinal, "The run has ended: it is %s.", r.Status)
-	}
-	t := Turn{Run: r}
-	if step > 1 || attempt > 1 {
-		if t.Steps, err = s.store.steps(ctx, id); err != nil {
-			return Turn{}, err
-		}
-	}
-	if n := len(t.Steps); n > 0 && t.Steps[n-1].Number >= step {
-		t.Recorded = &Taken{Usage: t.Steps[n-1].Usage, ToolCalls: t.Steps[n-1].ToolCalls, More: !r.IntakeClosed && len(t.Steps[n-1].ToolCalls) == 0}
+	switch last := len(t.Steps) - 1; {
+	case !found:
+		return Turn{}, fault.New(fault.NotFound, "There is no run %s.", id)
+	case t.Run.Status.Final():
+		return Turn{}, fault.New(fault.RunFinal, "The run has ended: it is %s.", t.Run.Status)
+	case last >= 0 && t.Steps[last].Number >= step:
+		taken := t.Steps[last].taken(t.Run)
+		t.Recorded = &taken
 		return t, nil
 	}
-	if t.Messages, err = s.store.injectMessages(ctx, id, step); err != nil {
-		return Turn{}, err
+	if attempt > 1 {
+		if err := s.DB.Batch(ctx, injectStatement(id, step, &t.Messages)); err != nil {
+			return Turn{}, err
+		}
 	}
 	draft := progress(event.PhaseStep, step, event.DetailBegin, "")
 	if attempt > 1 {
@@ -71,11 +70,11 @@ func (s *Service) RecordStep(ctx context.Context, step Step) (Taken, error) {
 		if r.Status.Final() {
 			return nil, fault.New(fault.RunFinal, "The run has ended: it is %s.", r.Status)
 		}
-		created, err := s.store.insertStep(ctx, r.TenantID, step)
+		done, err := s.store.insertStep(ctx, r.TenantID, step)
 		if err != nil {
 			return nil, err
 		}
-		if !created {
+		if !done.created {
 			recorded, err := s.recorded(ctx, *r, step.Number)
 			taken = recorded
 			return nil, err
@@ -83,11 +82,10 @@ func (s *Service) RecordStep(ctx context.Context, step Step) (Taken, error) {
 		taken = Taken{Usage: step.Usage, ToolCalls: step.ToolCalls}
 		r.Step, r.Usage = step.Number, r.Usage.Add(step.Usage)
 		if len(step.ToolCalls) == 0 {
-			if taken.More, err = s.store.messagesWait(ctx, r.ID); err != nil {
-				return nil, err
+			taken.More = done.waiting
+			if !taken.More { // under the run's lock: a message that comes later finds the intake closed
+				r.IntakeClosed, r.Output = true, &step.Content
 			}
-			// Under the run's lock: a message that comes later finds the intake closed.
-			r.IntakeClosed = !taken.More
 		}
 		return step.drafts(false), nil
 	})
@@ -97,6 +95,11 @@ func (s *Service) RecordStep(ctx context.Context, step Step) (Taken, error) {
 	return taken, s.announce(ctx, r, events)
 }
 
+// taken is what a recorded step led to.
+func (st Step) taken(r Run) Taken {
+	return Taken{Usage: st.Usage, ToolCalls: st.ToolCalls, More: !r.IntakeClosed && len(st.ToolCalls) == 0}
+}
+
 func (s *Service) recorded(ctx context.Context, r Run, number int) (Taken, error) {
 	steps, err := s.store.steps(ctx, r.ID)
 	if err != nil {
@@ -104,7 +107,7 @@ func (s *Service) recorded(ctx context.Context, r Run, number int) (Taken, error
 	}
 	for _, st := range steps {
 		if st.Number == number {
-			return Taken{Usage: st.Usage, ToolCalls: st.ToolCalls, More: !r.IntakeClosed && len(st.ToolCalls) == 0}, nil
+			return st.taken(r), nil
 		}
 	}
 	return Taken{}, fault.New(fault.Internal, "step %d of run %s is and is not recorded", number, r.ID)

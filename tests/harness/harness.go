@@ -115,6 +115,16 @@ func (s *System) Start(t testing.TB, o app.Options) *Process {
 // StartWith starts a process with a configuration of its own; tune changes its parts before they run.
 func (s *System) StartWith(t testing.TB, cfg config.Config, o app.Options, tune ...func(*app.App)) *Process {
 	t.Helper()
+	p := s.Launch(t, cfg, o, tune...)
+	if p.URL != "" {
+		Eventually(t, 20*time.Second, "the process is ready", func() bool { return p.App.Ready(t.Context()) == nil })
+	}
+	return p
+}
+
+// Launch is StartWith for a process that may never become ready: it does not wait for that.
+func (s *System) Launch(t testing.TB, cfg config.Config, o app.Options, tune ...func(*app.App)) *Process {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() && os.Getenv("LARI_TEST_LOG") != "" {
 		log = telemetry.NewLogger(os.Stderr, slog.LevelDebug, "text")
@@ -137,9 +147,6 @@ func (s *System) StartWith(t testing.TB, cfg config.Config, o app.Options, tune 
 		stop()
 		a.Close()
 		t.Fatalf("the process ended at its start: %v", err)
-	}
-	if p.URL != "" {
-		Eventually(t, 20*time.Second, "the process is ready", func() bool { return a.Ready(ctx) == nil })
 	}
 	t.Cleanup(func() {
 		if err := p.Stop(); err != nil && !errors.Is(err, context.Canceled) {

@@ -17,6 +17,7 @@ import (
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/workflows"
 )
 
 // actor is who the tokens of the tests are.
@@ -190,4 +191,26 @@ func ignoreCancel(err error) error {
 		return nil
 	}
 	return err
+}
+
+// attribute gives a search attribute of a run's latest execution.
+func attribute(t testing.TB, s *harness.System, x *harness.Tenant, id uuid.UUID, name string) string {
+	t.Helper()
+	d, err := s.Temporal.DescribeWorkflowExecution(t.Context(), workflows.RunWorkflowID(x.ID, id), "")
+	must(t, err)
+	field := d.GetWorkflowExecutionInfo().GetSearchAttributes().GetIndexedFields()[name]
+	if field == nil {
+		return ""
+	}
+	var value string
+	must(t, json.Unmarshal(field.GetData(), &value))
+	return value
+}
+
+// wantStatus demands what Temporal's search attribute says of the run.
+func wantStatus(t testing.TB, s *harness.System, x *harness.Tenant, id uuid.UUID, want runs.Status) {
+	t.Helper()
+	harness.Eventually(t, within, "Temporal says that the run is "+string(want), func() bool {
+		return attribute(t, s, x, id, workflows.RunStatus.GetName()) == string(want)
+	})
 }

@@ -130,20 +130,25 @@ func TestAnAnswerLostOnTheWay(t *testing.T) {
 // TestStopWithoutPostgres stops a process whose database does not answer: it must not hang.
 func TestStopWithoutPostgres(t *testing.T) {
 	t.Parallel()
-	s := harness.NewSystem(t, gated)
-	cfg, database, _ := s.Behind(t)
-	p := s.StartWith(t, cfg, harness.All)
-	x := p.NewTenant(t, agents.Config{})
-	stream := x.Follow(t, x.StartRun(t, `{"input": "count slowly"}`).ID, 0)
-	s.Model.Release(3)
-	stream.Until(t, event.MessageDelta)
-	database.Stall()
-	s.Model.Release(1)
-	began := time.Now()
-	if err := p.Stop(); err != nil {
-		t.Errorf("it ended with %v", err)
-	}
-	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("it took %s to stop", took)
+	for name, breakIt := range map[string]func(*harness.Proxy){"cut": (*harness.Proxy).Cut, "stalled": (*harness.Proxy).Stall, "mute": (*harness.Proxy).Mute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := harness.NewSystem(t, gated)
+			cfg, database, _ := s.Behind(t)
+			p := s.StartWith(t, cfg, harness.All)
+			x := p.NewTenant(t, agents.Config{})
+			stream := x.Follow(t, x.StartRun(t, `{"input": "count slowly"}`).ID, 0)
+			s.Model.Release(3)
+			stream.Until(t, event.MessageDelta)
+			breakIt(database)
+			s.Model.Release(1)
+			began := time.Now()
+			if err := p.Stop(); err != nil {
+				t.Errorf("it ended with %v", err)
+			}
+			if took := time.Since(began); took > 15*time.Second {
+				t.Errorf("it took %s to stop", took)
+			}
+		})
 	}
 }

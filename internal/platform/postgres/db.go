@@ -67,8 +67,25 @@ func readTimesAsUTC(_ context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// Close waits for statements that run and closes every connection.
-func (db *DB) Close() { db.pool.Close() }
+// closeWithin bounds how long Close waits for a server that does not answer.
+const closeWithin = 3 * time.Second
+
+// Close waits for statements that run and closes every connection. A server that has gone silent is not
+// waited for: the driver gives its connections up by itself, up to 15 s later.
+func (db *DB) Close() {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		db.pool.Close()
+	}()
+	patience := time.NewTimer(closeWithin)
+	defer patience.Stop()
+	select {
+	case <-closed:
+	case <-patience.C:
+		db.log.Warn("the database does not answer the closing of its connections") //nolint:sloglint // closing has no context
+	}
+}
 
 // Stat gives the pool's figures, for metrics.
 func (db *DB) Stat() *pgxpool.Stat { return db.pool.Stat() }
@@ -122,12 +139,24 @@ func AsTenant(ctx context.Context) context.Context {
 }
 
 // Query runs one statement and hands its rows to read, which must consume what it needs; it is called
-// at most once. Outside a transaction the statement is its own, in one round trip (two when the
-// connection meets the statement for the first time, one more when it was idle for over a second): it
-// is then committed even if read gives an error.
+// at most once. It is a Batch of one.
 func (db *DB) Query(ctx context.Context, sql string, args []any, read func(pgx.Rows) error) error {
+	return db.Batch(ctx, Statement{SQL: sql, Args: args, Read: read})
+}
+
+// Statement is one statement of a Batch.
+type Statement struct {
+	SQL  string
+	Args []any
+	Read func(pgx.Rows) error // nil: the rows are of no interest
+}
+
+// Batch runs statements one after the other and sends them together. Outside a transaction they are one
+// of their own, in one round trip (two when the connection meets a statement for the first time, one
+// more when it was idle for over a second): it is then committed even if a Read gives an error.
+func (db *DB) Batch(ctx context.Context, statements ...Statement) error {
 	if t := txFrom(ctx); t != nil {
-		return translate(t.query(ctx, sql, args, read))
+		return translate(t.run(ctx, statements))
 	}
 	who, err := identityOf(ctx)
 	if err != nil {
@@ -135,8 +164,53 @@ func (db *DB) Query(ctx context.Context, sql string, args []any, read func(pgx.R
 	}
 	b := &pgx.Batch{}
 	who.queue(b)
-	b.Queue(sql, args...)
-	return translate(readLast(db.pool.SendBatch(ctx, b), 1, read))
+	return translate(send(ctx, db.pool, b, statements))
+}
+
+type sender interface {
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+// send puts the statements behind what the batch holds already and reads their results. A batch is an
+// implicit transaction: its commit happens when the results are closed, so an error of the close is a
+// failed commit.
+func send(ctx context.Context, to sender, b *pgx.Batch, statements []Statement) (err error) {
+	before := b.Len()
+	for _, s := range statements {
+		b.Queue(s.SQL, s.Args...)
+	}
+	results := to.SendBatch(ctx, b)
+	defer func() {
+		if cerr := results.Close(); err == nil && cerr != nil {
+			err = cerr
+		}
+	}()
+	for range before {
+		if _, err := results.Exec(); err != nil {
+			return err
+		}
+	}
+	for _, s := range statements {
+		rows, err := results.Query()
+		if err != nil {
+			return err
+		}
+		if err := s.read(rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s Statement) read(rows pgx.Rows) error {
+	defer rows.Close()
+	if s.Read != nil {
+		if err := s.Read(rows); err != nil {
+			return err
+		}
+	}
+	rows.Close()
+	return rows.Err()
 }
 
 // Exec runs one statement and gives the number of rows that it touched.
@@ -150,49 +224,40 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) (int64, error) 
 	return n, err
 }
 
-// readLast skips the results before the last and reads that one. The batch is an implicit transaction:
-// its commit happens when the results are closed, so an error of the close is a failed commit.
-func readLast(results pgx.BatchResults, skip int, read func(pgx.Rows) error) (err error) {
-	defer func() {
-		if cerr := results.Close(); err == nil && cerr != nil {
-			err = cerr
+// Row reads at most one row into value; ok (nil: of no interest) is set to whether there was one.
+func Row[T any](value *T, ok *bool, scan pgx.RowToFunc[T]) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		found := rows.Next()
+		if ok != nil {
+			*ok = found
 		}
-	}()
-	for range skip {
-		if _, err := results.Exec(); err != nil {
-			return err
+		if !found {
+			return rows.Err()
 		}
-	}
-	rows, err := results.Query()
-	if err != nil {
+		v, err := scan(rows)
+		if err == nil {
+			*value = v
+		}
 		return err
 	}
-	defer rows.Close()
-	if err := read(rows); err != nil {
+}
+
+// Rows reads all rows into values, which is never nil afterwards.
+func Rows[T any](values *[]T, scan pgx.RowToFunc[T]) func(pgx.Rows) error {
+	return func(rows pgx.Rows) (err error) {
+		*values, err = pgx.CollectRows(rows, scan)
 		return err
 	}
-	rows.Close()
-	return rows.Err()
 }
 
 // One runs a statement that gives at most one row. ok is false when there is none.
 func One[T any](ctx context.Context, db *DB, sql string, args []any, scan pgx.RowToFunc[T]) (value T, ok bool, err error) {
-	err = db.Query(ctx, sql, args, func(rows pgx.Rows) error {
-		if !rows.Next() {
-			return rows.Err()
-		}
-		v, err := scan(rows)
-		value, ok = v, err == nil
-		return err
-	})
+	err = db.Query(ctx, sql, args, Row(&value, &ok, scan))
 	return value, ok && err == nil, err
 }
 
 // All runs a statement and collects its rows; the slice is never nil.
 func All[T any](ctx context.Context, db *DB, sql string, args []any, scan pgx.RowToFunc[T]) (values []T, err error) {
-	err = db.Query(ctx, sql, args, func(rows pgx.Rows) error {
-		values, err = pgx.CollectRows(rows, scan)
-		return err
-	})
+	err = db.Query(ctx, sql, args, Rows(&values, scan))
 	return values, err
 }

@@ -90,9 +90,9 @@ func AfterCommit(ctx context.Context, f func()) {
 	f()
 }
 
-// query runs a statement as the tenant of its own context: a transaction may serve several tenants in
+// run runs statements as the tenant of their own context: a transaction may serve several tenants in
 // turn (the event log's group commit does), and each statement sees its tenant's rows only.
-func (t *tx) query(ctx context.Context, sql string, args []any, read func(pgx.Rows) error) error {
+func (t *tx) run(ctx context.Context, statements []Statement) error {
 	who, err := identityOf(ctx)
 	if err != nil {
 		return err
@@ -100,26 +100,22 @@ func (t *tx) query(ctx context.Context, sql string, args []any, read func(pgx.Ro
 	if t.over() {
 		return errRolledBack
 	}
-	if t.begun && t.who == who {
-		rows, err := t.conn.Query(ctx, sql, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		if err := read(rows); err != nil {
-			return err
-		}
-		rows.Close()
-		return rows.Err()
-	}
 	b := &pgx.Batch{}
 	if !t.begun {
 		b.Queue("begin")
 	}
-	who.queue(b)
-	b.Queue(sql, args...)
+	if !t.begun || t.who != who {
+		who.queue(b)
+	}
 	t.begun, t.who = true, who
-	return readLast(t.conn.SendBatch(ctx, b), b.Len()-1, read)
+	if b.Len() == 0 && len(statements) == 1 {
+		rows, err := t.conn.Query(ctx, statements[0].SQL, statements[0].Args...)
+		if err != nil {
+			return err
+		}
+		return statements[0].read(rows)
+	}
+	return send(ctx, t.conn, b, statements)
 }
 
 // over reports that there is no transaction although one was begun: its first statement did not even

@@ -284,6 +284,19 @@ func TestStoppingFlushesTheRest(t *testing.T) {
 	})
 }
 
+func TestWhatWasAddedJustBeforeTheStopIsFlushed(t *testing.T) {
+	t.Parallel()
+	s := &sink{}
+	a := stream.NewAppender(s.flush)
+	ticket := add(t, a, item{n: 1})
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	a.Run(stopped)
+	if err := ticket.Wait(t.Context()); err != nil || len(s.kept) != 1 {
+		t.Errorf("%d items, error %v", len(s.kept), err)
+	}
+}
+
 func TestStoppingDoesNotWaitForALogThatStaysAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
