@@ -62,7 +62,7 @@ func viewRun(r runs.Run) runView {
 	if r.Cancel != nil {
 		v.Cancel = &cancelView{By: r.Cancel.By, Reason: r.Cancel.Reason, AskedAt: r.Cancel.At}
 		if r.Status == runs.Cancelled && r.FinishedAt != nil {
-			ms := r.FinishedAt.Sub(r.Cancel.At).Milliseconds()
+			ms := max(r.FinishedAt.Sub(r.Cancel.At).Milliseconds(), 0)
 			v.Cancel.StoppedMS = &ms
 		}
 	}

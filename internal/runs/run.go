@@ -72,6 +72,9 @@ type CancelRequest struct {
 // now is the resolution of every time that is stored or shown: milliseconds, UTC.
 func now() clock.Time { return clock.Now() }
 
+// msBetween gives milliseconds, at least none: the two times may come from machines whose clocks differ.
+func msBetween(from, to clock.Time) int64 { return max(to.Sub(from).Milliseconds(), 0) }
+
 func (r *Run) become(to Status) error {
 	if r.Status.Final() {
 		return fault.New(fault.RunFinal, "The run has ended: it is %s.", r.Status)
@@ -83,9 +86,17 @@ func (r *Run) become(to Status) error {
 	return nil
 }
 
+// leave is become for a change that means something only from one state.
+func (r *Run) leave(from, to Status) error {
+	if r.Status != from && !r.Status.Final() {
+		return fault.New(fault.Conflict, "The run is %s, not %s.", r.Status, from)
+	}
+	return r.become(to)
+}
+
 // Start says that the workflow has begun.
 func (r *Run) Start(at clock.Time) ([]event.Draft, error) {
-	if err := r.become(Running); err != nil {
+	if err := r.leave(Queued, Running); err != nil {
 		return nil, err
 	}
 	r.StartedAt = &at
@@ -94,7 +105,7 @@ func (r *Run) Start(at clock.Time) ([]event.Draft, error) {
 
 func (r *Run) started(at clock.Time) event.Draft {
 	return event.Draft{Type: event.RunStarted, Data: event.Started{
-		AgentID: r.AgentID, AgentVersion: r.AgentVersion, ThreadID: r.ThreadID, QueuedMS: at.Sub(r.CreatedAt).Milliseconds(),
+		AgentID: r.AgentID, AgentVersion: r.AgentVersion, ThreadID: r.ThreadID, QueuedMS: msBetween(r.CreatedAt, at),
 	}}
 }
 
@@ -108,7 +119,7 @@ func (r *Run) Wait(step int, what string) ([]event.Draft, error) {
 
 // Resume says that the run goes on.
 func (r *Run) Resume(step int, what string) ([]event.Draft, error) {
-	if err := r.become(Running); err != nil {
+	if err := r.leave(Waiting, Running); err != nil {
 		return nil, err
 	}
 	return []event.Draft{progress(event.PhaseWait, step, event.DetailEnd, what)}, nil
@@ -162,7 +173,7 @@ func (r *Run) Finish(o Outcome, output string, at clock.Time) ([]event.Draft, er
 func (r *Run) final(o Outcome, output string, at clock.Time) event.Draft {
 	var duration int64
 	if r.StartedAt != nil {
-		duration = at.Sub(*r.StartedAt).Milliseconds()
+		duration = msBetween(*r.StartedAt, at)
 	}
 	r.Output = nil
 	switch o.Status {
@@ -180,7 +191,7 @@ func (r *Run) final(o Outcome, output string, at clock.Time) event.Draft {
 			r.Cancel = &CancelRequest{At: at, By: "temporal", Reason: reason}
 		}
 		return event.Draft{Type: event.RunCancelled, Data: event.Cancelled{
-			By: r.Cancel.By, Reason: r.Cancel.Reason, AskedAt: r.Cancel.At, StoppedMS: at.Sub(r.Cancel.At).Milliseconds(),
+			By: r.Cancel.By, Reason: r.Cancel.Reason, AskedAt: r.Cancel.At, StoppedMS: msBetween(r.Cancel.At, at),
 			Usage: r.Usage, Steps: r.Step, DurationMS: duration,
 		}}
 	case Queued, Running, Waiting, Failed, TimedOut:

@@ -185,9 +185,9 @@ func (s store) summarise(ctx context.Context, id uuid.UUID) (found bool, err err
 		update agent_runs r set summary = jsonb_strip_nulls(jsonb_build_object(
 			'steps', r.step,
 			'tool_calls', (select count(*) from tool_calls c where c.run_id = r.id),
-			'queued_ms', round(extract(epoch from coalesce(r.started_at, r.finished_at) - r.created_at) * 1000),
+			'queued_ms', greatest(round(extract(epoch from coalesce(r.started_at, r.finished_at) - r.created_at) * 1000), 0),
 			'duration_ms', round(extract(epoch from r.finished_at - r.started_at) * 1000),
-			'stopped_ms', case when r.status = 'cancelled' then round(extract(epoch from r.finished_at - r.cancel_requested_at) * 1000) end))
+			'stopped_ms', case when r.status = 'cancelled' then greatest(round(extract(epoch from r.finished_at - r.cancel_requested_at) * 1000), 0) end))
 		where r.id = $1 and r.finished_at is not null`, id)
 	return n == 1, err
 }

@@ -61,6 +61,11 @@ func (s *System) Spawn(t testing.TB, program, role string, env ...string) *Child
 	case addr := <-works:
 		if addr != "" {
 			c.URL = "http://" + addr
+			nobody := &Tenant{URL: c.URL}
+			Eventually(t, 30*time.Second, "lari "+role+" is ready", func() bool {
+				a, err := nobody.Try(t.Context(), "GET", "/readyz", nil)
+				return err == nil && a.Status == 200
+			})
 		}
 	case <-c.exited:
 		t.Fatalf("lari %s ended at its start:\n%s", role, c.Log())

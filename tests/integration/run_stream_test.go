@@ -219,7 +219,7 @@ func TestEventsInPages(t *testing.T) {
 	if got, want := encode(t, read), encode(t, whole); got != want {
 		t.Errorf("the pages are not the log:\n%s", firstDifference(got, want))
 	}
-	x.Do(t, "GET", path(r.ID, "/events?limit=0"), nil).WantProblem(t, 422, "validation_failed")
+	x.Do(t, "GET", path(r.ID, "/events?limit=-1"), nil).WantProblem(t, 422, "validation_failed")
 	x.Do(t, "GET", path(r.ID, "/events?limit=1001"), nil).WantProblem(t, 422, "validation_failed")
 	x.Do(t, "GET", path(r.ID, "/events?after=999"), nil).WantProblem(t, 400, "malformed_request")
 	p.NewTenant(t, agents.Config{}).Do(t, "GET", path(r.ID, "/events"), nil).WantProblem(t, 404, "not_found")
@@ -310,7 +310,7 @@ func TestListsOfRuns(t *testing.T) {
 	if len(walked) != len(ids) || walked[0] != ids[len(ids)-1] || walked[len(ids)-1] != plain.ID {
 		t.Errorf("the pages hold %v, want the reverse of %v", walked, ids)
 	}
-	for _, query := range []string{"limit=0", "limit=201", "status=lost"} {
+	for _, query := range []string{"limit=-1", "limit=201", "status=lost"} {
 		x.Do(t, "GET", "/v1/runs?"+query, nil).WantProblem(t, 422, "validation_failed")
 	}
 	for _, query := range []string{"cursor=x", "agent_id=x", "created_after=yesterday", "limit=many"} {

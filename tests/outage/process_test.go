@@ -56,7 +56,8 @@ func TestKilledAPI(t *testing.T) {
 	chance := rand.New(rand.NewPCG(killSeed, 0)) //nolint:gosec // repeatable on purpose
 	var mu sync.Mutex
 	accepted := map[string]uuid.UUID{} // by key: what a caller was told
-	post := func(ctx context.Context, x harness.Tenant, key string) {
+	post := func(ctx context.Context, x harness.Tenant, key string, answered chan<- bool) {
+		defer func() { answered <- true }()
 		a, err := x.Try(ctx, "POST", "/v1/runs", fmt.Sprintf(`{"input": %q}`, key), "Idempotency-Key", key)
 		var r harness.Run
 		if err != nil || a.Status != 202 || json.Unmarshal(a.Body, &r) != nil {
@@ -71,10 +72,14 @@ func TestKilledAPI(t *testing.T) {
 		there := *x
 		there.URL = api.URL
 		var all sync.WaitGroup
+		answered := make(chan bool, posts)
 		for i := range posts {
-			all.Go(func() { post(t.Context(), there, fmt.Sprintf("run-%d-%d", life, i)) })
+			all.Go(func() { post(t.Context(), there, fmt.Sprintf("run-%d-%d", life, i), answered) })
 		}
-		<-time.After(time.Duration(chance.IntN(40)) * time.Millisecond) // the moment of death
+		for range life % posts { // it dies right after so many answers, and a moment
+			<-answered
+		}
+		<-time.After(time.Duration(chance.IntN(10)) * time.Millisecond)
 		api.Kill()
 		all.Wait()
 	}
