@@ -87,7 +87,7 @@ func TestDescriptionIsWhole(t *testing.T) {
 	}
 	paths, _ := doc.at("paths").v.(map[string]any)
 	for path, item := range paths {
-		for method := range item.(map[string]any) { //nolint:errcheck,forcetypeassert // a test of a known form
+		for method := range item.(map[string]any) { // a test of a known form
 			parameters, _ := doc.at("paths", path, method, "parameters").v.([]any)
 			for _, m := range placeholder.FindAllStringSubmatch(path, -1) {
 				if !slices.ContainsFunc(parameters, func(p any) bool {

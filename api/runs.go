@@ -145,7 +145,7 @@ func (h runHandlers) list(ctx context.Context, in *listRuns) (page.Page[runView]
 type listEvents struct {
 	runPath
 	After *Position `query:"after" description:"Position after which to read; absent: from the beginning."`
-	Limit int       `query:"limit" validate:"omitempty,min=1,max=1000" default:"200" description:"Events of one page at most."`
+	Limit int       `query:"limit" validate:"min=1,max=1000" default:"200" description:"Events of one page at most."`
 }
 
 type eventPage struct {

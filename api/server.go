@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -72,6 +73,10 @@ type Server struct {
 	spec    []byte
 
 	exchanges exchanges
+
+	mu       sync.Mutex
+	listener net.Listener
+	stopping bool
 }
 
 const (
@@ -161,17 +166,45 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 
 // Serve answers the listener's connections until Shutdown; it returns nil then.
 func (s *Server) Serve(ln net.Listener) error {
-	if err := s.app.Server().Serve(ln); err != nil {
+	if !s.serving(ln) {
+		return nil
+	}
+	if err := s.app.Server().Serve(ln); err != nil && !s.stopped() {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
 }
 
+// serving keeps the listener for Shutdown, which may come before fasthttp knows of it; false: it came.
+func (s *Server) serving(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		_ = ln.Close()
+		return false
+	}
+	s.listener = ln
+	return true
+}
+
+func (s *Server) stopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopping
+}
+
 // Shutdown stops accepting, ends all streams, waits for the requests under way until ctx ends, and then
 // ends those as well. It gives ctx's error when not all were done by then.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	listener := s.listener
+	s.mu.Unlock()
 	s.adapter.streams.stop(ctx)
 	err := s.app.ShutdownWithContext(ctx)
+	if listener != nil {
+		_ = listener.Close() // fasthttp closes only what it serves already
+	}
 	s.stop(errShutdown)
 	if err != nil {
 		return fmt.Errorf("shut down: %w", err)

@@ -98,6 +98,6 @@ func Call(ctx context.Context, c RuntimeConnector, e Event) (err error) {
 	return nil
 }
 
-// ErrRefused, wrapped into a connector's error, says that the event will never be taken: the delivery
+// ErrRefused says, wrapped into a connector's error, that the event will never be taken: the delivery
 // ends instead of being tried again.
 var ErrRefused = errors.New("the receiver refuses the event")

@@ -13,10 +13,10 @@ import (
 
 // Delivery is an event on its way to a connector, by ids: the event itself stays in the log.
 type Delivery struct {
-	TenantID  uuid.UUID
-	RunID     uuid.UUID
-	Seq       int64
-	Connector string
+	TenantID  uuid.UUID `json:"tenant_id"`
+	RunID     uuid.UUID `json:"run_id"`
+	Seq       int64     `json:"seq"`
+	Connector string    `json:"connector"`
 }
 
 // Deliverer takes a delivery over for good: once it has returned nil the delivery survives everything.

@@ -121,6 +121,9 @@ func (s *Service) DeleteAgent(ctx context.Context, id uuid.UUID) error {
 
 // FindVersion gives one version of an agent, also of a deleted one.
 func (s *Service) FindVersion(ctx context.Context, agent uuid.UUID, version int) (Version, error) {
+	if version < 1 || version > math.MaxInt32 { // the column holds no other
+		return Version{}, fault.New(fault.NotFound, "The agent has no version %d.", version)
+	}
 	key := versionKey{scope.Tenant(ctx), agent, version}
 	if v, ok := s.versions.Get(key); ok {
 		return v, nil

@@ -1,7 +1,9 @@
 package runs
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -55,7 +57,7 @@ func (n NewRun) build(agent AgentRef, at clock.Time) (Run, error) {
 	}
 	metadata := []byte("{}")
 	if n.Metadata != nil {
-		if metadata, err = json.Marshal(n.Metadata); err != nil {
+		if metadata, err = encodeMetadata(n.Metadata); err != nil {
 			return Run{}, fault.Wrap(err, fault.Invalid, "The metadata cannot be stored.")
 		}
 		if len(metadata) > maxMetadata {
@@ -70,6 +72,24 @@ func (n NewRun) build(agent AgentRef, at clock.Time) (Run, error) {
 		ID: id, WorkspaceID: n.WorkspaceID, AgentID: agent.ID, AgentVersion: agent.Version, ThreadID: n.ThreadID,
 		Status: Queued, Input: input, Metadata: metadata, Limits: limits, WebhookURL: n.WebhookURL, CreatedAt: at,
 	}, nil
+}
+
+// encodeMetadata keeps <, > and & as they are: written as escapes they would count six bytes each.
+func encodeMetadata(metadata map[string]any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(metadata)
+	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// webhookFault gives a refusal of the webhook's address the name that the caller knows the field by.
+func webhookFault(err error) error {
+	var f *fault.Error
+	if !errors.As(err, &f) || len(f.Fields) == 0 {
+		return err
+	}
+	return fault.InvalidField("webhook_url", f.Fields[0].Rule, "%s", f.Fields[0].Message)
 }
 
 func (n NewRun) messages() ([]InputMessage, error) {

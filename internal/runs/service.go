@@ -117,7 +117,7 @@ func (s *Service) Create(ctx context.Context, in NewRun) (Run, error) {
 func (s *Service) build(ctx context.Context, in NewRun, agent AgentRef) (Run, error) {
 	if in.WebhookURL != "" {
 		if err := s.CheckURL(in.WebhookURL); err != nil {
-			return Run{}, err
+			return Run{}, webhookFault(err)
 		}
 	}
 	caller := scope.From(ctx)

@@ -117,13 +117,20 @@ func (s store) lifecycleEvents(ctx context.Context, tenant, run uuid.UUID) ([]ev
 		[]any{run}, scanEvent(tenant))
 }
 
-// halfWritten reports whether the log holds deltas of the step's message that no restart has taken back.
-func (s store) halfWritten(ctx context.Context, run uuid.UUID, step int) (bool, error) {
-	half, _, err := postgres.One(ctx, s.db, `
-		select exists (
-			select from run_events d where d.run_id = $1 and d.type = 'message_delta' and (d.data ->> 'step')::int = $2
-			and d.seq > coalesce((select max(r.seq) from run_events r
-				where r.run_id = $1 and r.type = 'attempt_restarted' and (r.data ->> 'step')::int = $2), 0))`,
-		[]any{run, step}, pgx.RowTo[bool])
-	return half, err
+// traces tells what earlier attempts at a step left in the log: that it begins, and deltas of its message
+// that no restart has taken back.
+func (s store) traces(ctx context.Context, run uuid.UUID, step int) (begun, half bool, err error) {
+	err = s.db.Query(ctx, `
+		with of_step as (
+			select seq, type, data from run_events where run_id = $1 and (data ->> 'step')::int = $2)
+		select exists (select from of_step where type = 'run_progress' and data ->> 'phase' = 'step' and data ->> 'detail' = 'begin'),
+			exists (select from of_step where type = 'message_delta'
+				and seq > coalesce((select max(seq) from of_step where type = 'attempt_restarted'), 0))`,
+		[]any{run, step}, func(rows pgx.Rows) error {
+			if rows.Next() {
+				return rows.Scan(&begun, &half)
+			}
+			return rows.Err()
+		})
+	return begun, half, err
 }

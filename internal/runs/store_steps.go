@@ -7,8 +7,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
+	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/scope"
 )
 
 // inserted is what became of a step that was to be recorded.
@@ -152,17 +154,55 @@ func scanMessage(row pgx.CollectableRow) (LiveMessage, error) {
 	return m, err
 }
 
-// turn reads what a step begins with in one round trip; inject also assigns the messages that wait to it.
-func (s store) turn(ctx context.Context, run uuid.UUID, step int, inject bool) (t Turn, found bool, err error) {
+// turn reads what a step begins with in one round trip. open also assigns the messages that wait to it
+// and says in the log that it begins; a run that has ended, or is not there, is an error.
+func (s store) turn(ctx context.Context, run uuid.UUID, step int, open bool, begins event.Draft) (t Turn, events []event.Event, err error) {
+	var found bool
 	var calls []ToolCall
 	statements := []postgres.Statement{findStatement(run, &t.Run, &found)}
-	if step > 1 || !inject {
+	if step > 1 || !open {
 		statements = append(statements, stepsStatements(run, &t.Steps, &calls)...)
 	}
-	if inject {
-		statements = append(statements, injectStatement(run, step, &t.Messages))
+	if open {
+		opening, err := openStatements(scope.Tenant(ctx), run, step, []event.Draft{begins}, &t.Messages, &events)
+		if err != nil {
+			return Turn{}, nil, err
+		}
+		statements = append(statements, opening...)
 	}
 	err = s.db.Batch(ctx, statements...)
 	t.Steps = withCalls(t.Steps, calls)
-	return t, found, err
+	switch {
+	case err != nil:
+		return Turn{}, nil, err
+	case !found:
+		return Turn{}, nil, fault.New(fault.NotFound, "There is no run %s.", run)
+	case t.Run.Status.Final():
+		return Turn{}, nil, fault.New(fault.RunFinal, "The run has ended: it is %s.", t.Run.Status)
+	}
+	return t, events, nil
+}
+
+// reopen assigns the messages that wait to a step that is tried again, and adds events to the log.
+func (s store) reopen(ctx context.Context, t *Turn, step int, drafts []event.Draft) (events []event.Event, err error) {
+	statements, err := openStatements(t.Run.TenantID, t.Run.ID, step, drafts, &t.Messages, &events)
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.Batch(ctx, statements...)
+	return events, err
+}
+
+func openStatements(
+	tenant, run uuid.UUID, step int, drafts []event.Draft, messages *[]LiveMessage, events *[]event.Event,
+) ([]postgres.Statement, error) {
+	batch, err := encode(run, now(), drafts)
+	if err != nil {
+		return nil, err
+	}
+	statements := []postgres.Statement{injectStatement(run, step, messages)}
+	if len(batch) > 0 {
+		statements = append(statements, appendStatement(tenant, batch, events, new(string)))
+	}
+	return statements, nil
 }

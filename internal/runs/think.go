@@ -29,37 +29,38 @@ type Taken struct {
 // BeginStep opens a step: messages that wait are injected, the log says that the step begins, and, when
 // an earlier attempt left half a message behind, that its deltas are void.
 func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int) (Turn, error) {
-	t, found, err := s.store.turn(ctx, id, step, attempt == 1)
+	begins := progress(event.PhaseStep, step, event.DetailBegin, "")
+	t, events, err := s.store.turn(ctx, id, step, attempt == 1, begins)
 	if err != nil {
 		return Turn{}, err
 	}
-	switch last := len(t.Steps) - 1; {
-	case !found:
-		return Turn{}, fault.New(fault.NotFound, "There is no run %s.", id)
-	case t.Run.Status.Final():
-		return Turn{}, fault.New(fault.RunFinal, "The run has ended: it is %s.", t.Run.Status)
-	case last >= 0 && t.Steps[last].Number >= step:
+	if last := len(t.Steps) - 1; last >= 0 && t.Steps[last].Number >= step {
 		taken := t.Steps[last].taken(t.Run)
 		t.Recorded = &taken
-		return t, nil
 	}
-	if attempt > 1 {
-		if err := s.DB.Batch(ctx, injectStatement(id, step, &t.Messages)); err != nil {
+	if attempt > 1 && t.Recorded == nil {
+		if events, err = s.resume(ctx, &t, step, attempt, begins); err != nil {
 			return Turn{}, err
 		}
 	}
-	draft := progress(event.PhaseStep, step, event.DetailBegin, "")
-	if attempt > 1 {
-		half, err := s.store.halfWritten(ctx, id, step)
-		if err != nil {
-			return Turn{}, err
-		}
-		if half {
-			draft = event.Draft{Type: event.AttemptRestarted, Data: event.Restarted{MessageID: MessageID(id, step), Step: step, Attempt: attempt}}
-		}
+	s.Log.publish(events)
+	return t, s.announce(ctx, t.Run, events)
+}
+
+// resume opens a step that an earlier attempt may have opened before.
+func (s *Service) resume(ctx context.Context, t *Turn, step, attempt int, begins event.Draft) ([]event.Event, error) {
+	begun, half, err := s.store.traces(ctx, t.Run.ID, step)
+	if err != nil {
+		return nil, err
 	}
-	_, err = s.Log.Add(ctx, id, draft)
-	return t, err
+	var drafts []event.Draft
+	if !begun {
+		drafts = append(drafts, begins)
+	}
+	if half {
+		drafts = append(drafts, event.Draft{Type: event.AttemptRestarted, Data: event.Restarted{MessageID: MessageID(t.Run.ID, step), Step: step, Attempt: attempt}})
+	}
+	return s.store.reopen(ctx, t, step, drafts)
 }
 
 // RecordStep writes what the model said and asked for. Recorded twice it is recorded once, and the

@@ -106,14 +106,14 @@ func (a *audience) wantTold(t *testing.T, x *harness.Tenant) (restarts []int) {
 // A worker is killed in the middle of fifty streams. Another one takes all of them over and ends them.
 func TestAWorkerIsKilledInTheMiddleOfManyStreams(t *testing.T) {
 	s := harness.NewSystem(t, gated())
-	_, url := startAPI(t, s)
+	url := s.Spawn(t, program, "api").URL
 	x := newTenant(t, s, url)
-	first := startWorker(t, s)
+	first := s.Spawn(t, program, "worker")
 	a := assemble(t, x, func() string { return url })
 	a.awaitMidway(t, s)
-	kill(t, first)
+	first.Kill()
 	s.Model.Release(2 * crowd * wordCount)
-	startWorker(t, s)
+	s.Spawn(t, program, "worker")
 	a.following.Wait()
 
 	begunAgain := 0
@@ -144,17 +144,16 @@ func TestAWorkerIsKilledInTheMiddleOfManyStreams(t *testing.T) {
 // nothing.
 func TestAnAPIIsKilledUnderItsFollowers(t *testing.T) {
 	s := harness.NewSystem(t, gated())
-	startWorker(t, s)
-	first, firstURL := startAPI(t, s)
-	_, secondURL := startAPI(t, s)
-	x := newTenant(t, s, secondURL)
+	s.Spawn(t, program, "worker")
+	first, second := s.Spawn(t, program, "api"), s.Spawn(t, program, "api")
+	x := newTenant(t, s, second.URL)
 	var url atomic.Pointer[string]
-	url.Store(&firstURL)
+	url.Store(&first.URL)
 	a := assemble(t, x, func() string { return *url.Load() })
 	a.awaitMidway(t, s)
-	url.Store(&secondURL)
+	url.Store(&second.URL)
 	s.Model.Release(crowd * (wordCount - before) / 2) // the runs go on while nobody listens
-	kill(t, first)
+	first.Kill()
 	s.Model.Release(crowd * wordCount)
 	a.following.Wait()
 

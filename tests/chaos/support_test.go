@@ -4,7 +4,6 @@ package chaos
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,12 +11,9 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,7 +22,6 @@ import (
 	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/app"
 	"github.com/larirun/lari/internal/event"
-	"github.com/larirun/lari/internal/platform/devstack"
 	"github.com/larirun/lari/tests/harness"
 )
 
@@ -42,45 +37,11 @@ func build(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	program = filepath.Join(dir, "lari")
-	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/lari").CombinedOutput(); err != nil { //nolint:gosec // our own program
-		fmt.Fprintf(os.Stderr, "build cmd/lari: %v\n%s", err, out)
+	if program, err = harness.Build(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "build the program:", err)
 		return 1
 	}
 	return m.Run()
-}
-
-// startRole starts the program in a role, as a process of its own on the system.
-func startRole(t *testing.T, s *harness.System, role string) *devstack.Process {
-	t.Helper()
-	p, err := devstack.StartProcess(devstack.ProcessSpec{
-		Name: role, Path: program, Args: []string{role}, LogDir: t.TempDir(), Stop: 5 * time.Second,
-		Env: []string{
-			"HOME=" + os.Getenv("HOME"), "PATH=" + os.Getenv("PATH"), "LARI_ENV=development", "LARI_HTTP_ADDR=127.0.0.1:0", "LARI_ADMIN_ADDR=off",
-			"DATABASE_URL=" + s.Config.DatabaseURL.Reveal(), "TEMPORAL_ADDRESS=" + s.Config.Temporal.Address, "TEMPORAL_NAMESPACE=" + s.Config.Temporal.Namespace,
-			"SUPABASE_JWT_SECRET=" + harness.Secret, "OPENAI_API_KEY=test", "OPENAI_BASE_URL=" + s.Model.OpenAIURL(), "LARI_SHUTDOWN_TIMEOUT=3s",
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return p
-}
-
-// startWorker starts a worker and returns when it takes tasks.
-func startWorker(t *testing.T, s *harness.System) *devstack.Process {
-	t.Helper()
-	p := startRole(t, s, "worker")
-	logged(t, p, "the worker takes tasks")
-	return p
-}
-
-// startAPI starts an API and gives its base URL.
-func startAPI(t *testing.T, s *harness.System) (*devstack.Process, string) {
-	t.Helper()
-	p := startRole(t, s, "api")
-	return p, "http://" + logged(t, p, "the API accepts requests").Addr
 }
 
 // newTenant makes a tenant that speaks to the API at the URL.
@@ -93,41 +54,6 @@ func newTenant(t *testing.T, s *harness.System, url string) *harness.Tenant {
 		t.Fatal(err)
 	}
 	return x
-}
-
-// line is what is looked at of a line of a process's log.
-type line struct{ Msg, Addr string }
-
-// logged waits until a process has logged a message.
-func logged(t *testing.T, p *devstack.Process, message string) (found line) {
-	t.Helper()
-	harness.Eventually(t, 30*time.Second, message, func() bool {
-		select {
-		case <-p.Exited():
-			t.Fatalf("the process ended: %s", p.Ending())
-		default:
-		}
-		data, err := os.ReadFile(p.LogPath())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for text := range bytes.Lines(data) {
-			if json.Unmarshal(text, &found) == nil && found.Msg == message {
-				return true
-			}
-		}
-		return false
-	})
-	return found
-}
-
-// kill ends a process as the kernel does when memory is short: nothing of it runs any more.
-func kill(t *testing.T, p *devstack.Process) {
-	t.Helper()
-	if err := syscall.Kill(p.Pid(), syscall.SIGKILL); err != nil {
-		t.Fatalf("kill process %d: %v", p.Pid(), err)
-	}
-	<-p.Exited()
 }
 
 // follower watches one run over SSE like a browser does: when the connection breaks it connects again and

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -259,7 +260,7 @@ func (s *Stream) Rest(t testing.TB) []event.Event {
 	var seen []event.Event
 	for {
 		e, err := s.Next()
-		if err == io.EOF && len(seen) > 0 && seen[len(seen)-1].Final() {
+		if errors.Is(err, io.EOF) && len(seen) > 0 && seen[len(seen)-1].Final() {
 			return seen
 		}
 		if err != nil {

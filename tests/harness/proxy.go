@@ -37,7 +37,7 @@ func NewProxy(t testing.TB, upstream string) *Proxy {
 	t.Helper()
 	// An address of its own: no connection's local port can take this port while the proxy is cut. Where
 	// only 127.0.0.1 is a loopback address, that must do.
-	own := net.IPv4(127, 1+rand.N[byte](200), rand.N[byte](250), 2+rand.N[byte](250)).String() //nolint:gosec // not a secret
+	own := net.IPv4(127, 1+rand.N[byte](200), rand.N[byte](250), 2+rand.N[byte](250)).String()
 	listener, err := net.Listen("tcp", net.JoinHostPort(own, "0"))
 	if err != nil {
 		listener, err = net.Listen("tcp", "127.0.0.1:0")

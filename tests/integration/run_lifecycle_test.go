@@ -254,13 +254,18 @@ type mad struct {
 	calls atomic.Int32
 }
 
-func (m *mad) Name() string                                         { return []string{"mad-remote", "mad-inline"}[m.mode] }
-func (m *mad) Mode() connectors.Mode                                { return m.mode }
-func (m *mad) Wants(e connectors.Event) bool                        { return e.Type.Hook() != event.HookNone }
-func (m *mad) OnStart(context.Context, connectors.Event) error      { m.calls.Add(1); panic("start") }
-func (m *mad) OnProgress(context.Context, connectors.Event) error   { m.calls.Add(1); panic("progress") }
-func (m *mad) OnComplete(context.Context, connectors.Event) error   { m.calls.Add(1); panic("complete") }
-func (m *mad) OnError(context.Context, connectors.Event) error      { m.calls.Add(1); panic("error") }
+func (m *mad) Name() string          { return []string{"mad-remote", "mad-inline"}[m.mode] }
+func (m *mad) Mode() connectors.Mode { return m.mode }
+func (m *mad) Wants(e connectors.Event) bool { return e.Type.Hook() != event.HookNone }
+
+func (m *mad) OnStart(context.Context, connectors.Event) error { m.calls.Add(1); panic("start") }
+
+func (m *mad) OnProgress(context.Context, connectors.Event) error { m.calls.Add(1); panic("progress") }
+
+func (m *mad) OnComplete(context.Context, connectors.Event) error { m.calls.Add(1); panic("complete") }
+
+func (m *mad) OnError(context.Context, connectors.Event) error { m.calls.Add(1); panic("error") }
+
 func (m *mad) OnCancel(_ context.Context, _ connectors.Event) error { m.calls.Add(1); panic("cancel") }
 
 func TestAConnectorThatPanicsHurtsNobody(t *testing.T) {

@@ -26,8 +26,11 @@ func TestAnUnreliableProvider(t *testing.T) {
 			{Turn: fakellm.AfterTools, Reply: says("It is forty two, no more and no less.")},
 		},
 		Chaos: fakellm.Chaos{Rate: 0.1, Seed: 7, Replies: []fakellm.Reply{
-			{Failure: &fakellm.Failure{Status: 503}}, {Failure: &fakellm.Failure{Status: 500}}, {Failure: fakellm.RateLimited("1")},
-			{Text: "half of an ans", CutAfter: 2}, {Text: "all of an answer", CutAtEnd: true},
+			{Failure: &fakellm.Failure{Status: 503}},
+			{Failure: &fakellm.Failure{Status: 500}},
+			{Failure: fakellm.RateLimited("1")},
+			{Text: "half of an ans", CutAfter: 2},
+			{Text: "all of an answer", CutAtEnd: true},
 			{Text: "and then", StreamError: `{"error":{"message":"overloaded","type":"server_error"}}`, FailAfter: 1},
 		}},
 	})
@@ -199,8 +202,13 @@ func TestToolsThatFail(t *testing.T) {
 	}})
 	x := s.Start(t, harness.All).NewTenant(t, withTools("calculator", "http_get"))
 	for _, test := range []struct{ input, want string }{
-		{"garbage", "arguments"}, {"wrong type", "string"}, {"empty", "expression"}, {"unknown", "no tool named"}, {"not offered", "no tool named"},
-		{"division", "division"}, {"unreachable", "reached"},
+		{"garbage", "arguments"},
+		{"wrong type", "string"},
+		{"empty", "expression"},
+		{"unknown", "no tool named"},
+		{"not offered", "no tool named"},
+		{"division", "division"},
+		{"unreachable", "reached"},
 	} {
 		t.Run(test.input, func(t *testing.T) {
 			t.Parallel()

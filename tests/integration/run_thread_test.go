@@ -33,8 +33,10 @@ func said(t *testing.T, x *harness.Tenant, thread uuid.UUID) []string {
 func TestAThreadIsRemembered(t *testing.T) {
 	t.Parallel()
 	s := harness.NewSystemWith(t, fakellm.Options{KeepBodies: true, Rules: []fakellm.Rule{
-		{Contains: "my name is", Reply: says("Hello Ada.")}, {Contains: "what is my name", Reply: says("You are Ada.")},
-		{Contains: "wrong", Reply: fakellm.Reply{Failure: &fakellm.Failure{Status: 400}}}, {Contains: "story", Reply: endless()},
+		{Contains: "my name is", Reply: says("Hello Ada.")},
+		{Contains: "what is my name", Reply: says("You are Ada.")},
+		{Contains: "wrong", Reply: fakellm.Reply{Failure: &fakellm.Failure{Status: 400}}},
+		{Contains: "story", Reply: endless()},
 	}})
 	x := s.Start(t, harness.All).NewTenant(t, agents.Config{Instructions: "Be brief."})
 	var thread struct {

@@ -23,7 +23,7 @@ var asks = fakellm.Rule{Contains: "sum", Turn: fakellm.FirstTurn, Reply: fakellm
 
 func newEstate(t *testing.T, p *harness.Process) estate {
 	t.Helper()
-	x := p.NewTenant(t, agents.Config{Tools: []agents.ToolRef{{Name: "calculator", RequiresApproval: true}}})
+	x := p.NewTenant(t, agents.Config{Tools: []agents.ToolRef{{Name: "calculator", NeedsApproval: true}}})
 	var thread, agent struct {
 		ID string `json:"id"`
 	}

@@ -49,7 +49,7 @@ create index agent_runs_by_thread on public.agent_runs (tenant_id, thread_id, id
 create index agent_runs_by_workspace on public.agent_runs (tenant_id, workspace_id, id desc) where workspace_id is not null;
 create index agent_runs_by_schedule on public.agent_runs (tenant_id, schedule_id, id desc) where schedule_id is not null;
 -- One active run a thread.
-create unique index agent_runs_thread_busy on public.agent_runs (thread_id) where status in ('queued', 'running', 'waiting');
+create unique index agent_runs_thread_busy on public.agent_runs (tenant_id, thread_id) where status in ('queued', 'running', 'waiting');
 -- What the dispatcher looks for: accepted but perhaps never handed to the engine, and cancels that may have been lost.
 create index agent_runs_undispatched on public.agent_runs (created_at) where status = 'queued' and dispatched_at is null;
 create index agent_runs_cancelling on public.agent_runs (cancel_requested_at)

@@ -16,9 +16,10 @@ const (
 	MaxLimit     = 200
 )
 
-// Request asks for one page. The zero Request is the first page of DefaultLimit items.
+// Request asks for one page. The zero Request is the first page of DefaultLimit items; a caller over
+// HTTP who writes limit=0 is refused.
 type Request struct {
-	Limit  int    `query:"limit" json:"-" validate:"omitempty,min=1,max=200" minimum:"1" maximum:"200" default:"50" description:"Items of one page at most."`
+	Limit  int    `query:"limit" json:"-" validate:"min=1,max=200" minimum:"1" maximum:"200" default:"50" description:"Items of one page at most."`
 	Cursor string `query:"cursor" json:"-" description:"next_cursor of the page before; absent: the first page."`
 }
 

@@ -83,7 +83,7 @@ func (db *DB) Close() {
 	select {
 	case <-closed:
 	case <-patience.C:
-		db.log.Warn("the database does not answer the closing of its connections") //nolint:sloglint // closing has no context
+		db.log.Warn("the database does not answer the closing of its connections")
 	}
 }
 
