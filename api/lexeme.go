@@ -143,7 +143,12 @@ func (sc *scanner) fits(s *shape, digits string, whole bool) error {
 	case s.kind == unsigned:
 		_, err = strconv.ParseUint(digits, 10, s.bits)
 	case s.kind == number || !whole || len(digits) > 300:
-		_, err = strconv.ParseFloat(digits, 64)
+		var value float64
+		value, err = strconv.ParseFloat(digits, 64)
+		mantissa, _, _ := strings.Cut(strings.ToLower(digits), "e")
+		if value == 0 && strings.ContainsAny(mantissa, "123456789") {
+			err = strconv.ErrRange // too small: numeric would keep it, with thousands of zeros
+		}
 	}
 	if err != nil {
 		return sc.invalid("range", "is a number out of range")

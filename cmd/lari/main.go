@@ -36,6 +36,7 @@ var errUsage = errors.New("usage")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // stopping takes its time; a second signal ends us at once
 	err := dispatch(ctx, os.Args[1:])
 	stop()
 	switch {

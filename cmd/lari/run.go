@@ -174,8 +174,9 @@ func (c apiClient) cancel(ctx context.Context, id, reason string) error {
 
 // watch prints a run until it ends, and connects again where it was whenever the connection breaks.
 func (c apiClient) watch(ctx context.Context, id string) error {
-	after := int64(0)
+	after, broken := int64(0), false
 	for {
+		before := after
 		ended, err := c.follow(ctx, id, &after)
 		var refused *refusedError
 		switch {
@@ -184,6 +185,10 @@ func (c apiClient) watch(ctx context.Context, id string) error {
 		case errors.As(err, &refused) && refused.status < 500:
 			return err
 		}
+		if !broken || after > before {
+			fmt.Fprint(os.Stderr, "\n(the connection broke: trying again)\n")
+		}
+		broken = true
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

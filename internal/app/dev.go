@@ -56,6 +56,9 @@ func (d Development) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := portsAreFree(ctx, cfg); err != nil {
+		return err
+	}
 	stack, err := devstack.Start(ctx, devstack.Config{
 		DataDir: cfg.DataDir, Out: d.Out, Log: d.Log, DatabaseURL: cfg.DatabaseURL.Reveal(), TemporalAddress: cfg.Temporal.Address, TemporalUI: true,
 	})
@@ -86,6 +89,21 @@ func (d Development) Run(ctx context.Context) error {
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// portsAreFree says early that a port is taken: the first start prepares Postgres and Temporal for minutes.
+func portsAreFree(ctx context.Context, cfg config.Config) error {
+	for variable, addr := range map[string]string{"LARI_HTTP_ADDR": cfg.HTTPAddr, "LARI_ADMIN_ADDR": cfg.AdminAddr} {
+		if addr == "" {
+			continue
+		}
+		probe, err := listen(ctx, addr, variable)
+		if err != nil {
+			return err
+		}
+		_ = probe.Close()
+	}
+	return nil
 }
 
 // prepare fills what a developer does not have to configure.

@@ -24,6 +24,25 @@ const idempotencyTTL = 24 * time.Hour
 // nothing: no more requests, no more tasks, and last what writes the event log. ready is called once
 // the API accepts requests (at once for a process without one), with its base URL.
 func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
+	// Ports first: what begins here has to be stopped again, a port that is taken is known at once.
+	var listener net.Listener
+	if a.options.API {
+		var err error
+		if listener, err = listen(ctx, a.cfg.HTTPAddr, "LARI_HTTP_ADDR"); err != nil {
+			return err
+		}
+	}
+	if a.cfg.AdminAddr != "" {
+		admin := telemetry.NewAdmin(telemetry.AdminOptions{Addr: a.cfg.AdminAddr, Metrics: a.Metrics.Handler(), Ready: a.Ready, Log: a.log})
+		if err := admin.Start(ctx); err != nil {
+			if listener != nil {
+				_ = listener.Close()
+			}
+			return err
+		}
+		defer func() { a.bounded(ctx, admin.Close) }()
+	}
+
 	logging, stopLogging := context.WithCancel(context.WithoutCancel(ctx))
 	var writers sync.WaitGroup
 	writers.Go(func() { a.Log.RunAppender(logging) })
@@ -45,18 +64,7 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		a.Runs.RunDispatcher(ctx)
 		return nil
 	})
-	if a.cfg.AdminAddr != "" {
-		admin := telemetry.NewAdmin(telemetry.AdminOptions{Addr: a.cfg.AdminAddr, Metrics: a.Metrics.Handler(), Ready: a.Ready, Log: a.log})
-		if err := admin.Start(ctx); err != nil {
-			return err
-		}
-		defer func() { a.bounded(ctx, admin.Close) }()
-	}
 	if a.options.API {
-		listener, err := listen(ctx, a.cfg.HTTPAddr, "LARI_HTTP_ADDR")
-		if err != nil {
-			return err
-		}
 		group.Go(func() error { return a.runAPI(ctx, listener) })
 		group.Go(func() error {
 			a.sweepKeys(ctx)

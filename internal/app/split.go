@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,11 +25,6 @@ const (
 // split runs API and worker as processes of their own, which is how production runs them. A worker that
 // dies is started again; the API's death ends everything.
 func (d Development) split(ctx context.Context, cfg config.Config, ready func(apiURL string)) error {
-	probe, err := listen(ctx, cfg.HTTPAddr, "LARI_HTTP_ADDR")
-	if err != nil {
-		return err
-	}
-	_ = probe.Close()
 	ctx, stop := context.WithCancelCause(ctx)
 	var children sync.WaitGroup
 	defer children.Wait()
@@ -45,7 +41,7 @@ func (d Development) split(ctx context.Context, cfg config.Config, ready func(ap
 		}
 	})
 	if err := awaitReady(ctx, "http://"+cfg.HTTPAddr); err != nil {
-		return errors.Join(context.Cause(ctx), err)
+		return cmp.Or(context.Cause(ctx), err) // an API that died says more than our waiting for it
 	}
 	ready("http://" + cfg.HTTPAddr)
 	<-ctx.Done()

@@ -130,8 +130,11 @@ func (f *follower) connect(ctx context.Context) error {
 			}
 		case "data":
 			var e event.Event
-			if err := json.Unmarshal([]byte(value), &e); err != nil || e.Seq != id || id != int64(len(f.events)+1) {
-				return fmt.Errorf("%w: %d (id %d) after %d events, %v", errSeam, e.Seq, id, len(f.events), err)
+			if err := json.Unmarshal([]byte(value), &e); err != nil {
+				return fmt.Errorf("%w: %w", errSeam, err)
+			}
+			if e.Seq != id || id != int64(len(f.events)+1) {
+				return fmt.Errorf("%w: %d with id %d after %d events", errSeam, e.Seq, id, len(f.events))
 			}
 			f.events = append(f.events, e)
 			f.watch(e)

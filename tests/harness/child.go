@@ -26,7 +26,7 @@ type Child struct {
 // Build compiles the program into the folder and gives its path.
 func Build(folder string) (string, error) {
 	path := filepath.Join(folder, "lari")
-	cmd := exec.Command("go", "build", "-o", path, "github.com/larirun/lari/cmd/lari") //nolint:noctx // the toolchain ends by itself
+	cmd := exec.Command("go", "build", "-o", path, "github.com/larirun/lari/cmd/lari") //nolint:gosec // the folder is the test's own
 	cmd.Stderr = os.Stderr
 	return path, cmd.Run()
 }
@@ -35,7 +35,7 @@ func Build(folder string) (string, error) {
 // and overrides the environment that the system's configuration makes. It is killed when the test ends.
 func (s *System) Spawn(t testing.TB, program, role string, env ...string) *Child {
 	t.Helper()
-	c := &Child{cmd: exec.Command(program, role), exited: make(chan struct{})} //nolint:gosec,noctx // the test's own build; Kill ends it
+	c := &Child{cmd: exec.Command(program, role), exited: make(chan struct{})} //nolint:gosec // the test's own build; Kill ends it
 	c.cmd.Env = append(os.Environ(),
 		"LARI_ENV=development", "LARI_HTTP_ADDR=127.0.0.1:0", "LARI_ADMIN_ADDR=off", "LARI_SHUTDOWN_TIMEOUT=3s", "LARI_LOG_FORMAT=json",
 		"DATABASE_URL="+s.Database.URL, "TEMPORAL_ADDRESS="+s.Config.Temporal.Address, "TEMPORAL_NAMESPACE="+s.Config.Temporal.Namespace,

@@ -59,7 +59,7 @@ func TestCancelWhileTheAnswerStreams(t *testing.T) {
 	x := p.NewTenant(t, agents.Config{})
 	r := x.StartRun(t, `{"input": "a long story"}`)
 	x.Follow(t, r.ID, 0).Until(t, event.MessageDelta)
-	must(t, s.Model.WaitChunks(soon(t), 20))
+	must(t, s.Model.WaitChunks(soon(t), 10))
 	asked := time.Now()
 	cancel(t, x, r.ID, "changed my mind")
 	must(t, s.Model.WaitDisconnects(soon(t), 1))

@@ -121,6 +121,7 @@ func TestAlertsTellHowRunsEnd(t *testing.T) {
 	x.Follow(t, r.ID, 0).Until(t, event.MessageDelta)
 	cancel(t, x, r.ID, "")
 	end := last(wholeLog(t, x, r.ID))
+	_ = s.Temporal.GetWorkflow(soon(t), workflows.RunWorkflowID(x.ID, r.ID), "").Get(soon(t), nil) // what is announced has been announced
 	_, err = s.Temporal.DescribeWorkflowExecution(t.Context(), workflows.DeliveryWorkflowID(x.ID, r.ID, end.Seq, "alerts"), "")
 	var missing *serviceerror.NotFound
 	if !errors.As(err, &missing) {

@@ -54,7 +54,11 @@ func TestReadersJoinWhenTheyLike(t *testing.T) {
 		all.Go(func() { seen[i] = follower.Rest(t) })
 	}
 	s.Model.Release(words)
+	released := time.Now()
 	all.Wait()
+	if took := time.Since(released); took > 20*time.Second { // a reader that nobody tells looks again after 30 s
+		t.Errorf("the readers had the end after %s", took)
+	}
 	whole := wholeLog(t, x, r.ID)
 	wantReadable(t, whole)
 	for i := range readers {

@@ -34,7 +34,7 @@ func calls(tool, arguments string) fakellm.Reply {
 }
 
 // endless streams a word every few milliseconds, for longer than any test runs.
-func endless() fakellm.Reply { return fakellm.Reply{Words: 20_000, Delay: 5 * time.Millisecond} }
+func endless() fakellm.Reply { return fakellm.Reply{Words: 4_000, Delay: 20 * time.Millisecond} }
 
 func withTools(names ...string) agents.Config {
 	var c agents.Config

@@ -55,7 +55,7 @@ func stored(t *testing.T) map[string]*history.History {
 	}
 	all := map[string]*history.History{}
 	for _, path := range paths {
-		f, err := os.Open(path)
+		f, err := os.Open(path) //nolint:gosec // of our own folder
 		if err != nil {
 			t.Fatal(err)
 		}

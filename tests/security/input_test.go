@@ -300,3 +300,25 @@ func TestBadTexts(t *testing.T) {
 		t.Errorf("the reason came back as %+v", got.Cancel)
 	}
 }
+
+// TestNumbersThatGrow sends numbers of a few characters that the database writes out with a hundred
+// thousand digits. None may come in where any JSON is taken.
+func TestNumbersThatGrow(t *testing.T) {
+	t.Parallel()
+	s := harness.NewSystem(t, asks)
+	p := s.Start(t, harness.All)
+	e := newEstate(t, p)
+	for _, number := range []string{"1e400", "-1e400", "1e131071", "1E+131071", "1e-16383", "1" + strings.Repeat("0", 400), "0." + strings.Repeat("0", 400) + "1"} {
+		for _, r := range []refusal{
+			{path: "/v1/runs", body: `{"input": "hello", "metadata": {"a": [` + number + `]}}`, field: "metadata.a[0]"},
+			{path: "/v1/threads", body: `{"metadata": {"a": ` + number + `}}`, field: "metadata.a"},
+			{path: "/v1/runs/" + e.ids["run_id"] + "/approvals/" + e.ids["approval_id"], body: `{"decision": "approve", "arguments": {"a": ` + number + `}}`, field: "arguments.a"},
+		} {
+			r.method, r.status, r.code = "POST", 422, invalid
+			r.check(t, e.Tenant)
+		}
+	}
+	for _, number := range []string{"1e300", "0", "0.0", "-0e0", "0e999", "12345678901234567890", "0.1234567890123456789"} {
+		e.Do(t, "POST", "/v1/threads", `{"metadata": {"a": `+number+`}}`).Want(t, 201)
+	}
+}

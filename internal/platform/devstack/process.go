@@ -39,8 +39,13 @@ func (p *Process) LogPath() string { return p.child.logPath }
 // Exited is closed when the process has ended.
 func (p *Process) Exited() <-chan struct{} { return p.child.exited }
 
-// Ending says how it ended, with the last lines of its output; call it after Exited.
-func (p *Process) Ending() string { return p.child.ending() + "\n" + lastLines(p.child.logPath, 5) }
+// Ending says how it ended, with the last lines of its output if there are any; call it after Exited.
+func (p *Process) Ending() string {
+	if said := lastLines(p.child.logPath, 5); said != "" {
+		return p.child.ending() + "\n" + said
+	}
+	return p.child.ending()
+}
 
 // Close ends the process, politely and then firmly, and returns when it is gone.
 func (p *Process) Close() { p.child.stop() }
