@@ -23,7 +23,7 @@ func TestBudgets(t *testing.T) {
 	again.Usage = usage
 	s := harness.NewSystemWith(t, fakellm.Options{KeepBodies: true, Default: again})
 	s.Config.Models.Prices = llm.PriceTable{s.Config.Models.OpenAIModel: {Input: decimal.NewFromInt(10_000), Output: decimal.NewFromInt(20_000)}} // a step costs two dollars
-	s.Config.Worker.StepsPerExecution = 2 // a budget is the run's, however many executions it takes
+	s.Config.Worker.StepsPerExecution = 2                                                                                                         // a budget is the run's, however many executions it takes
 	p := s.Start(t, harness.All)
 	ofAgent := int64(400)
 	for name, test := range map[string]struct {

@@ -255,8 +255,8 @@ type mad struct {
 	calls atomic.Int32
 }
 
-func (m *mad) Name() string          { return []string{"mad-remote", "mad-inline"}[m.mode] }
-func (m *mad) Mode() connectors.Mode { return m.mode }
+func (m *mad) Name() string                  { return []string{"mad-remote", "mad-inline"}[m.mode] }
+func (m *mad) Mode() connectors.Mode         { return m.mode }
 func (m *mad) Wants(e connectors.Event) bool { return e.Type.Hook() != event.HookNone }
 
 func (m *mad) OnStart(context.Context, connectors.Event) error { m.calls.Add(1); panic("start") }
