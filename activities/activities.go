@@ -49,6 +49,7 @@ type Activities struct {
 	Prices     llm.PriceTable
 	Tools      *tools.Registry
 	Connectors *connectors.Registry
+	Heart      Heart
 	Observer   Observer
 	Logger     *slog.Logger
 }

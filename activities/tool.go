@@ -29,7 +29,7 @@ type ToolCall struct {
 // model was not offered it cannot reach, whatever it was talked into asking for. A call whose worker died is made again: tools must bear that.
 func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 	ctx = in.scoped(ctx)
-	stopHeartbeats := heartbeat(ctx)
+	ctx, stopHeartbeats := a.heartbeat(ctx)
 	defer stopHeartbeats()
 	ctx, stop := untilDeadline(ctx, in.Deadline)
 	defer stop()

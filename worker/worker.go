@@ -28,10 +28,6 @@ type Worker struct {
 	deliveries worker.Worker
 }
 
-// cancelWithin bounds how late an activity hears that its run is to stop: heartbeats carry that word and
-// are sent no more often than this. It costs a write at the server per running activity and interval.
-const cancelWithin = 300 * time.Millisecond
-
 // New makes the workers of a process. The client must carry workflows.Plugin: workers inherit it.
 func New(c client.Client, a *activities.Activities, o Options) *Worker {
 	w := &Worker{
@@ -40,8 +36,6 @@ func New(c client.Client, a *activities.Activities, o Options) *Worker {
 			MaxConcurrentLocalActivityExecutionSize: o.ConcurrentLocalActivities,
 			MaxConcurrentWorkflowTaskExecutionSize:  o.ConcurrentWorkflowTasks,
 			MaxConcurrentEagerActivityExecutionSize: o.ConcurrentActivities,
-			MaxHeartbeatThrottleInterval:            cancelWithin,
-			DefaultHeartbeatThrottleInterval:        cancelWithin,
 			WorkerStopTimeout:                       o.StopTimeout,
 		}),
 		deliveries: worker.New(c, workflows.ConnectorQueue, worker.Options{

@@ -166,7 +166,7 @@ func (a *App) joinDomains() error {
 	}
 	a.activities = &activities.Activities{
 		Runs: a.Runs, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
-		Tools: registry, Connectors: hooks, Observer: m, Logger: a.log,
+		Tools: registry, Connectors: hooks, Heart: a.temporal, Observer: m, Logger: a.log,
 	}
 	return nil
 }

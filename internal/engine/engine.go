@@ -78,8 +78,20 @@ func (e *Engine) Ready(ctx context.Context) error {
 	return e.Check(ctx)
 }
 
-// callLimit bounds one call to Temporal.
+// callLimit bounds one call to Temporal. It is shorter than the age at which the dispatcher looks after a
+// run, so that the two do not start it at the same time.
 const callLimit = 5 * time.Second
+
+// limited bounds a call. The SDK gives a request half of what its context has left and does not repeat one
+// that took so long; the deadline that it sees is therefore twice as far away as the end.
+func limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithTimeout(ctx, 2*callLimit)
+	end := time.AfterFunc(callLimit, stop)
+	return ctx, func() {
+		end.Stop()
+		stop()
+	}
+}
 
 // StartRun begins the run's workflow. The id is the run's: a second start while that workflow is open is
 // none. A closed one is followed by another: the run was taken back while the answer to its first start
@@ -89,7 +101,7 @@ func (e *Engine) StartRun(ctx context.Context, r runs.Run) error {
 	if !e.prepared.Load() {
 		return fault.New(fault.Unavailable, "Temporal cannot be reached, or is being prepared.").After(retryUnavailable)
 	}
-	ctx, stop := context.WithTimeout(ctx, callLimit)
+	ctx, stop := limited(ctx)
 	defer stop()
 	trigger := "api"
 	if r.ScheduleID != nil {
@@ -120,14 +132,14 @@ func (e *Engine) StartRun(ctx context.Context, r runs.Run) error {
 
 // CancelRun asks the run's workflow to stop.
 func (e *Engine) CancelRun(ctx context.Context, tenant, run uuid.UUID) error {
-	ctx, stop := context.WithTimeout(ctx, callLimit)
+	ctx, stop := limited(ctx)
 	defer stop()
 	return ignoreEnded(e.client.CancelWorkflow(ctx, workflows.RunWorkflowID(tenant, run), ""))
 }
 
 // SignalApproval tells the run's workflow that an approval was resolved.
 func (e *Engine) SignalApproval(ctx context.Context, tenant, run, approval uuid.UUID) error {
-	ctx, stop := context.WithTimeout(ctx, callLimit)
+	ctx, stop := limited(ctx)
 	defer stop()
 	return ignoreEnded(e.client.SignalWorkflow(ctx, workflows.RunWorkflowID(tenant, run), "", workflows.ApprovalSignal,
 		workflows.ApprovalResolved{ApprovalID: approval}))
@@ -135,7 +147,7 @@ func (e *Engine) SignalApproval(ctx context.Context, tenant, run, approval uuid.
 
 // Deliver starts the workflow of a delivery; one that was started before is no error.
 func (e *Engine) Deliver(ctx context.Context, d connectors.Delivery) error {
-	ctx, stop := context.WithTimeout(ctx, callLimit)
+	ctx, stop := limited(ctx)
 	defer stop()
 	_, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       workflows.DeliveryWorkflowID(d.TenantID, d.RunID, d.Seq, d.Connector),
@@ -178,12 +190,14 @@ func translate(err error) error {
 	var (
 		unavailable *serviceerror.Unavailable
 		deadline    *serviceerror.DeadlineExceeded
+		canceled    *serviceerror.Canceled
 		exhausted   *serviceerror.ResourceExhausted
 		namespace   *serviceerror.NamespaceNotFound
 		invalid     *serviceerror.InvalidArgument
 	)
 	switch {
-	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.As(err, &exhausted), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &unavailable), errors.As(err, &deadline), errors.As(err, &exhausted), errors.As(err, &canceled),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return fault.Wrap(err, fault.Unavailable, "Temporal cannot be reached.").After(retryUnavailable)
 	case errors.As(err, &namespace):
 		return fault.Wrap(err, fault.Unavailable, "Temporal does not know the namespace.").After(retryUnavailable)

@@ -22,7 +22,7 @@ import (
 
 // FindExecution gives what Temporal knows of a run.
 func (e *Engine) FindExecution(ctx context.Context, tenant, run uuid.UUID) (runs.Execution, error) {
-	ctx, stop := context.WithTimeout(ctx, callLimit)
+	ctx, stop := limited(ctx)
 	defer stop()
 	d, err := e.client.DescribeWorkflowExecution(ctx, workflows.RunWorkflowID(tenant, run), "")
 	if err != nil {
@@ -44,7 +44,7 @@ func (e *Engine) FindExecution(ctx context.Context, tenant, run uuid.UUID) (runs
 
 // FindExecutions gives a page of the tenant's executions from Temporal's visibility store.
 func (e *Engine) FindExecutions(ctx context.Context, tenant uuid.UUID, limit int, cursor string) (found []runs.Execution, next string, err error) {
-	ctx, stop := context.WithTimeout(ctx, callLimit)
+	ctx, stop := limited(ctx)
 	defer stop()
 	token, err := base64.StdEncoding.DecodeString(cursor)
 	if err != nil {

@@ -16,8 +16,9 @@ import (
 	"github.com/larirun/lari/tests/harness"
 )
 
-// soon lets the dispatcher look after promises sooner than it does by default.
-func soon(a *app.App) { a.Runs.DispatchIn = 100 * time.Millisecond }
+// soon lets the dispatcher look after promises sooner than it does by default, and still later than a
+// request that starts a run gives up.
+func soon(a *app.App) { a.Runs.DispatchIn = 6 * time.Second }
 
 // never keeps the dispatcher out of a test that makes its passes itself.
 func never(a *app.App) { a.Runs.DispatchIn = time.Hour }

@@ -1,6 +1,7 @@
 package outage
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -108,6 +109,34 @@ func TestTemporalStalls(t *testing.T) {
 	temporal.Heal(t)
 	wantReadiness(t, x, 200, "")
 	harness.WantWhole(t, x.Follow(t, x.StartRun(t, `{"input": "hello"}`).ID, 0).Rest(t))
+}
+
+// TestTemporalPauses has a server that is silent for some seconds while a model writes. The text goes on,
+// and the model is not asked again.
+func TestTemporalPauses(t *testing.T) {
+	t.Parallel()
+	s := harness.NewSystem(t, gated)
+	cfg, _, temporal := s.Behind(t)
+	p := s.StartWith(t, cfg, harness.All)
+	x := p.NewTenant(t, agents.Config{})
+	stream := x.Follow(t, x.StartRun(t, `{"input": "count slowly"}`).ID, 0)
+	s.Model.Release(2)
+	seen := stream.Until(t, event.MessageDelta)
+	temporal.Stall()
+	wantReadiness(t, x, 503, "temporal") // which takes two seconds to find out
+	s.Model.Release(2)
+	seen = append(seen, stream.Until(t, event.MessageDelta)...)
+	temporal.Heal(t)
+	wantReadiness(t, x, 200, "")
+	s.Model.Release(100)
+	events := append(seen, stream.Rest(t)...)
+	harness.WantWhole(t, events)
+	if text(t, events) != answer || slices.Contains(harness.Types(events), event.AttemptRestarted) {
+		t.Errorf("%q, %v", text(t, events), harness.Types(events))
+	}
+	if n := s.Model.Stats().Requests; n != 1 {
+		t.Errorf("the model was asked %d times", n)
+	}
 }
 
 // TestAStartThatNobodyHeardOf has Temporal take a run while its answer is lost. The caller is told 503,
