@@ -14,7 +14,7 @@ import (
 const (
 	// heartbeatEvery is how often a long activity says that its worker lives, and bounds how late it hears
 	// that its run is to stop: the answer carries that word. Each beat is a write at the server.
-	heartbeatEvery = 300 * time.Millisecond
+	heartbeatEvery = 200 * time.Millisecond
 	// heartbeatLimit bounds one beat; a server that takes longer is tried again.
 	heartbeatLimit = 3 * time.Second
 )
