@@ -1,7 +1,6 @@
 package runs
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"time"
@@ -11,20 +10,21 @@ import (
 
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/metadata"
 )
 
 // NewRun is a request to run an agent. Exactly one of Input and Messages is given.
 type NewRun struct {
-	ID             uuid.UUID      `json:"-"` // chosen by the caller, for idempotency; zero: a new one
-	Agent          string         `json:"agent,omitempty" validate:"omitempty,max=64" description:"Id or slug of the agent." default:"assistant" example:"assistant"`
-	Input          string         `json:"input,omitempty" validate:"max=200000" description:"What the user says. Either this or messages." example:"What does Lari guarantee?"`
-	Messages       []InputMessage `json:"messages,omitempty" validate:"max=200,dive" description:"A conversation to begin with. Either this or input."`
-	ThreadID       *uuid.UUID     `json:"thread_id,omitempty" description:"Thread that the run continues; its messages come before the input."`
-	WorkspaceID    *uuid.UUID     `json:"workspace_id,omitempty" description:"Workspace that the run belongs to."`
-	Metadata       map[string]any `json:"metadata,omitempty" description:"Anything of yours, up to 16 KiB of JSON; given back, never read."`
-	TimeoutSeconds *int           `json:"timeout_seconds,omitempty" validate:"omitempty,min=1,max=86400" description:"Time limit of the run. Default: the agent's."`
-	Budget         *Budget        `json:"budget,omitempty" description:"Limits of this run. Default: the agent's."`
-	WebhookURL     string         `json:"webhook_url,omitempty" validate:"max=2048" description:"Is told how the run ended."`
+	ID             uuid.UUID                  `json:"-"` // chosen by the caller, for idempotency; zero: a new one
+	Agent          string                     `json:"agent,omitempty" validate:"omitempty,max=64" description:"Id or slug of the agent." default:"assistant" example:"assistant"`
+	Input          string                     `json:"input,omitempty" validate:"max=200000" description:"What the user says. Either this or messages." example:"What does Lari guarantee?"`
+	Messages       []InputMessage             `json:"messages,omitempty" validate:"max=200,dive" description:"A conversation to begin with. Either this or input."`
+	ThreadID       *uuid.UUID                 `json:"thread_id,omitempty" description:"Thread that the run continues; its messages come before the input."`
+	WorkspaceID    *uuid.UUID                 `json:"workspace_id,omitempty" description:"Workspace that the run belongs to."`
+	Metadata       map[string]json.RawMessage `json:"metadata,omitempty" description:"Anything of yours, up to 16 KiB of JSON; given back, never read."`
+	TimeoutSeconds *int                       `json:"timeout_seconds,omitempty" validate:"omitempty,min=1,max=86400" description:"Time limit of the run. Default: the agent's."`
+	Budget         *Budget                    `json:"budget,omitempty" description:"Limits of this run. Default: the agent's."`
+	WebhookURL     string                     `json:"webhook_url,omitempty" validate:"max=2048" description:"Is told how the run ended."`
 }
 
 // Budget bounds what a run may consume. What is absent falls back to the agent's limit.
@@ -34,10 +34,7 @@ type Budget struct {
 	MaxSteps   *int    `json:"max_steps,omitempty" validate:"omitempty,min=1,max=100" description:"Turns of think and act."`
 }
 
-const (
-	defaultAgent = "assistant"
-	maxMetadata  = 16 << 10 // bytes of JSON
-)
+const defaultAgent = "assistant"
 
 func (n NewRun) agent() string {
 	if n.Agent == "" {
@@ -55,14 +52,9 @@ func (n NewRun) build(agent AgentRef, at clock.Time) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	metadata := []byte("{}")
-	if n.Metadata != nil {
-		if metadata, err = encodeMetadata(n.Metadata); err != nil {
-			return Run{}, fault.Wrap(err, fault.Invalid, "The metadata cannot be stored.")
-		}
-		if len(metadata) > maxMetadata {
-			return Run{}, fault.InvalidField("metadata", "max", "must be at most %d bytes of JSON", maxMetadata)
-		}
+	stored, err := metadata.Encode(n.Metadata)
+	if err != nil {
+		return Run{}, err
 	}
 	id := n.ID
 	if id == uuid.Nil {
@@ -70,17 +62,8 @@ func (n NewRun) build(agent AgentRef, at clock.Time) (Run, error) {
 	}
 	return Run{
 		ID: id, WorkspaceID: n.WorkspaceID, AgentID: agent.ID, AgentVersion: agent.Version, ThreadID: n.ThreadID,
-		Status: Queued, Input: input, Metadata: metadata, Limits: limits, WebhookURL: n.WebhookURL, CreatedAt: at,
+		Status: Queued, Input: input, Metadata: stored, Limits: limits, WebhookURL: n.WebhookURL, CreatedAt: at,
 	}, nil
-}
-
-// encodeMetadata keeps <, > and & as they are: written as escapes they would count six bytes each.
-func encodeMetadata(metadata map[string]any) ([]byte, error) {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(metadata)
-	return bytes.TrimSpace(b.Bytes()), err
 }
 
 // webhookFault gives a refusal of the webhook's address the name that the caller knows the field by.

@@ -2,13 +2,13 @@ package threads
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 
 	"github.com/google/uuid"
 
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/metadata"
 	"github.com/larirun/lari/internal/platform/page"
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/scope"
@@ -23,10 +23,7 @@ type Service struct {
 // NewService makes the service.
 func NewService(db *postgres.DB) *Service { return &Service{db: db, store: store{db}} }
 
-const (
-	maxMetadata = 16 << 10 // bytes of JSON
-	maxHistory  = 400      // messages shown to a model: the latest
-)
+const maxHistory = 400 // messages shown to a model: the latest
 
 func now() clock.Time { return clock.Now() }
 
@@ -47,7 +44,7 @@ func (s *Service) FindThreads(ctx context.Context, p page.Request) (page.Page[Th
 
 // CreateThread makes a thread. A NewThread whose id is known gives the thread that exists.
 func (s *Service) CreateThread(ctx context.Context, n NewThread) (Thread, error) {
-	metadata, err := encode(n.Metadata)
+	stored, err := metadata.Encode(n.Metadata)
 	if err != nil {
 		return Thread{}, err
 	}
@@ -55,7 +52,7 @@ func (s *Service) CreateThread(ctx context.Context, n NewThread) (Thread, error)
 		n.ID = uuid.Must(uuid.NewV7())
 	}
 	at := now()
-	t := Thread{ID: n.ID, TenantID: scope.Tenant(ctx), Title: n.Title, Metadata: metadata, CreatedAt: at, UpdatedAt: at}
+	t := Thread{ID: n.ID, TenantID: scope.Tenant(ctx), Title: n.Title, Metadata: stored, CreatedAt: at, UpdatedAt: at}
 	created, err := s.store.insert(ctx, t)
 	if err != nil || created {
 		return t, err
@@ -73,7 +70,7 @@ func (s *Service) UpdateThread(ctx context.Context, id uuid.UUID, u Update) (t T
 			t.Title = *u.Title
 		}
 		if u.Metadata != nil {
-			if t.Metadata, err = encode(u.Metadata); err != nil {
+			if t.Metadata, err = metadata.Encode(u.Metadata); err != nil {
 				return err
 			}
 		}
@@ -128,20 +125,6 @@ func (s *Service) Append(ctx context.Context, id uuid.UUID, messages ...NewMessa
 // run was let onto it.
 func (s *Service) Withdraw(ctx context.Context, id, run uuid.UUID) error {
 	return s.db.Tx(ctx, func(ctx context.Context) error { return s.store.withdraw(ctx, id, run) })
-}
-
-func encode(metadata map[string]json.RawMessage) (json.RawMessage, error) {
-	if metadata == nil {
-		return json.RawMessage("{}"), nil
-	}
-	data, err := json.Marshal(metadata)
-	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "The metadata cannot be stored.")
-	}
-	if len(data) > maxMetadata {
-		return nil, fault.InvalidField("metadata", "max", "must be at most %d bytes of JSON", maxMetadata)
-	}
-	return data, nil
 }
 
 func missing(id uuid.UUID) error { return fault.New(fault.NotFound, "There is no thread %s.", id) }
