@@ -84,6 +84,7 @@ type streaming struct {
 	calls      []llm.ToolCall
 	done       *llm.Done
 	ticket     *stream.Ticket // of the last delta
+	last       []event.Draft  // deltas that are recorded with the step
 	firstToken time.Duration
 }
 
@@ -102,7 +103,7 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 			Provider: s.prompt.provider.Name(), Class: llm.ClassOverloaded, Detail: "the stream ended before the turn did",
 		})
 	}
-	if err := s.flushed(ctx); err != nil {
+	if err := s.withdraw(ctx); err != nil {
 		return runs.Taken{}, s.failed(ctx, err)
 	}
 	step := s.step(s.done.Usage, string(s.done.Reason))
@@ -112,7 +113,7 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 			Step: s.call.Step, Position: i, CallID: c.ID, Name: clean(c.Name), Arguments: clean(c.Arguments), Status: runs.ToolPending,
 		})
 	}
-	taken, err := a.Runs.RecordStep(ctx, step)
+	taken, err := a.Runs.RecordStep(ctx, step, s.last...)
 	if err != nil {
 		return runs.Taken{}, s.failed(ctx, err)
 	}
@@ -147,7 +148,14 @@ func (s *streaming) take(ctx context.Context, chunk llm.Chunk) error {
 	return nil
 }
 
-// flushed waits until the deltas are in the log, so that what follows stands behind them.
+// withdraw takes the last deltas out of the group commit, for the step's own transaction.
+func (s *streaming) withdraw(ctx context.Context) error {
+	drafts, err := s.activities.Log.Withdraw(ctx, s.call.RunID)
+	s.last = append(s.last, drafts...)
+	return err
+}
+
+// flushed waits until the deltas are in the log.
 func (s *streaming) flushed(ctx context.Context) error {
 	if s.ticket == nil {
 		return nil
@@ -178,14 +186,18 @@ func (s *streaming) failed(ctx context.Context, cause error) error {
 	asked, why := stopped(ctx), interrupted(ctx, cause)
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settle)
 	defer stop()
-	if err := s.flushed(ctx); err != nil { // the next attempt must see them to declare them void
+	settled := s.flushed // the next attempt must see them to declare them void
+	if asked {
+		settled = s.withdraw
+	}
+	if err := settled(ctx); err != nil {
 		a.Logger.WarnContext(ctx, "the last deltas of a step that broke off", "run_id", s.call.RunID, "error", err)
 	}
 	if !asked {
 		return why
 	}
 	step := s.step(s.billed(cause), "stopped")
-	if err := a.Runs.RecordPartial(ctx, step); err != nil {
+	if err := a.Runs.RecordPartial(ctx, step, s.last...); err != nil {
 		a.Logger.WarnContext(ctx, "the record of a stopped step", "run_id", s.call.RunID, "error", err)
 	}
 	return why

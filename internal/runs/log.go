@@ -85,6 +85,17 @@ func (l *Log) Add(ctx context.Context, run uuid.UUID, draft event.Draft) (*strea
 	return l.appender.Add(ctx, addition{tenant: scope.Tenant(ctx), run: run, draft: draft, at: now()})
 }
 
+// Withdraw takes back what of a run's events no commit has begun with, for the caller to record together
+// with what follows them. When it returns without an error the others are in the log.
+func (l *Log) Withdraw(ctx context.Context, run uuid.UUID) ([]event.Draft, error) {
+	mine, err := l.appender.Withdraw(ctx, func(a addition) bool { return a.run == run })
+	drafts := make([]event.Draft, 0, len(mine))
+	for _, a := range coalesce(mine) {
+		drafts = append(drafts, a.draft)
+	}
+	return drafts, err
+}
+
 // flush commits a batch of many runs and tenants in one transaction, and tells the readers here.
 func (l *Log) flush(ctx context.Context, batch []addition) error {
 	began := time.Now()
@@ -105,22 +116,19 @@ func (l *Log) flush(ctx context.Context, batch []addition) error {
 	}
 	// In one order everywhere, as append locks heads: two processes never wait for each other in a circle.
 	slices.SortFunc(order, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
-	var written []event.Event
+	parts := make([][]event.Event, len(order))
 	var tx string
 	err := l.store.db.Tx(ctx, func(ctx context.Context) error {
-		written, tx = written[:0], ""
-		for _, tenant := range order {
-			events, id, err := l.store.append(scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system"}), tenant, byTenant[tenant])
-			if err != nil {
+		tx = ""
+		for i, tenant := range order {
+			ctx := scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system"})
+			if err := l.store.db.Finally(ctx, appendStatement(tenant, byTenant[tenant], &parts[i], &tx)); err != nil {
 				return err
-			}
-			written = append(written, events...)
-			if id != "" {
-				tx = id
 			}
 		}
 		return nil
 	})
+	written := slices.Concat(parts...)
 	if err != nil {
 		if tx != "" {
 			l.unsure = unsure{batch: &batch[0], tx: tx, written: written}

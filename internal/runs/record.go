@@ -15,20 +15,17 @@ import (
 // Started records that the workflow has begun. It gives the run as it is: one that ended before
 // (cancelled in the queue) must not be executed.
 func (s *Service) Started(ctx context.Context, id uuid.UUID) (Run, error) {
-	r, events, err := s.change(ctx, id, func(ctx context.Context, r *Run) ([]event.Draft, error) {
+	var early []LiveMessage
+	r, events, err := s.change(ctx, id, func(_ context.Context, r *Run) ([]event.Draft, error) {
 		if r.Status != Queued {
 			return nil, nil
 		}
 		drafts, err := r.Start(now())
-		if err != nil {
-			return nil, err
-		}
-		early, err := s.store.messages(ctx, id)
 		for _, m := range early {
 			drafts = append(drafts, m.received())
 		}
 		return drafts, err
-	})
+	}, messagesStatement(id, &early))
 	if err != nil {
 		return Run{}, err
 	}

@@ -229,28 +229,31 @@ func (s *Service) Send(ctx context.Context, id, messageID uuid.UUID, text string
 	return m, err
 }
 
-// change applies fn to a run and writes its new state and the events that fn gives in one transaction.
-func (s *Service) change(ctx context.Context, id uuid.UUID, fn func(context.Context, *Run) ([]event.Draft, error)) (r Run, events []event.Event, err error) {
+// change applies fn to a run and writes its new state and the events that fn gives in one transaction of
+// two round trips: statements of with follow the run's lock in the first, state and events go with the
+// commit in the second.
+func (s *Service) change(
+	ctx context.Context, id uuid.UUID, fn func(context.Context, *Run) ([]event.Draft, error), with ...postgres.Statement,
+) (r Run, events []event.Event, err error) {
 	err = s.DB.Tx(ctx, func(ctx context.Context) error {
-		if r, err = s.store.lock(ctx, id); err != nil {
+		events = nil
+		if r, err = s.store.lock(ctx, id, with...); err != nil {
 			return err
 		}
+		closed := r.Status.Final()
 		drafts, err := fn(ctx, &r)
 		if err != nil {
 			return err
+		}
+		if closed && len(drafts) > 0 {
+			return fault.New(fault.RunFinal, "The run has ended: it is %s.", r.Status)
 		}
 		batch, err := encode(r.ID, now(), drafts)
 		if err != nil {
 			return err
 		}
-		if events, err = s.store.save(ctx, r, batch); err != nil {
-			return err
-		}
-		if len(events) != len(batch) {
-			return fault.New(fault.RunFinal, "The run's log is closed.")
-		}
 		postgres.AfterCommit(ctx, func() { s.Log.publish(events) })
-		return nil
+		return s.store.save(ctx, r, batch, &events)
 	})
 	return r, events, err
 }

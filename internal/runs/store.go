@@ -110,42 +110,48 @@ func decimalText(d *decimal.Decimal) *string {
 	return &s
 }
 
-func (s store) find(ctx context.Context, id uuid.UUID) (Run, error) {
-	return s.one(ctx, `select `+runColumns+` from agent_runs where id = $1`, id)
-}
-
 func findStatement(id uuid.UUID, r *Run, found *bool) postgres.Statement {
 	return postgres.Statement{SQL: `select ` + runColumns + ` from agent_runs where id = $1`, Args: []any{id}, Read: postgres.Row(r, found, scanRun)}
 }
 
-// lock reads a run and holds it until the transaction ends.
-func (s store) lock(ctx context.Context, id uuid.UUID) (Run, error) {
-	return s.one(ctx, `select `+runColumns+` from agent_runs where id = $1 for no key update`, id)
-}
-
-func (s store) one(ctx context.Context, sql string, id uuid.UUID) (Run, error) {
-	r, ok, err := postgres.One(ctx, s.db, sql, []any{id}, scanRun)
-	switch {
-	case err != nil:
-		return Run{}, err
-	case !ok:
-		return Run{}, fault.New(fault.NotFound, "There is no run %s.", id)
+// lock reads a run and holds it until the transaction ends; the statements of with follow in the same
+// round trip.
+func (s store) lock(ctx context.Context, id uuid.UUID, with ...postgres.Statement) (r Run, err error) {
+	found := true
+	held := postgres.Statement{
+		SQL: `select ` + runColumns + ` from agent_runs where id = $1 for no key update`, Args: []any{id}, Read: postgres.Row(&r, &found, scanRun),
 	}
-	return r, nil
+	err = s.db.Batch(ctx, append([]postgres.Statement{held}, with...)...)
+	if !found { // whatever the others say of it
+		err = nil
+	}
+	return r, existing(id, found, err)
 }
 
-// save writes what a run's methods change, and events at the end of its log, in one round trip.
-func (s store) save(ctx context.Context, r Run, events []pending) (written []event.Event, err error) {
+func (s store) find(ctx context.Context, id uuid.UUID) (r Run, err error) {
+	var found bool
+	err = s.db.Batch(ctx, findStatement(id, &r, &found))
+	return r, existing(id, found, err)
+}
+
+func existing(id uuid.UUID, found bool, err error) error {
+	if err == nil && !found {
+		err = fault.New(fault.NotFound, "There is no run %s.", id)
+	}
+	return err
+}
+
+// save writes what a run's methods change, and events at the end of its log, with the commit of the
+// transaction. written is filled by then.
+func (s store) save(ctx context.Context, r Run, events []pending, written *[]event.Event) error {
 	update, err := updateStatement(r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(events) == 0 {
-		return nil, s.db.Batch(ctx, update)
+		return s.db.Finally(ctx, update)
 	}
-	var tx string
-	err = s.db.Batch(ctx, update, appendStatement(r.TenantID, events, &written, &tx))
-	return written, err
+	return s.db.Finally(ctx, update, appendStatement(r.TenantID, events, written, new(string)))
 }
 
 func updateStatement(r Run) (postgres.Statement, error) {

@@ -24,15 +24,10 @@ type pending struct {
 // Channel is where the database announces that logs grew: "<tenant>:<run>:<last seq>" for each.
 const Channel = "lari_run_events"
 
-// append puts events of one tenant, of any number of runs, at the end of their logs. Heads are locked
-// in the order of their ids, so that two appends never wait for each other in a circle. Events of a
+// appendStatement puts events of one tenant, of any number of runs, at the end of their logs. Heads are
+// locked in the order of their ids, so that two appends never wait for each other in a circle. Events of a
 // closed log are left out: nothing follows the final event. A final event closes its log. tx names the
-// transaction for committed; it is "" when nothing was written.
-func (s store) append(ctx context.Context, tenant uuid.UUID, batch []pending) (written []event.Event, tx string, err error) {
-	err = s.db.Batch(ctx, appendStatement(tenant, batch, &written, &tx))
-	return written, tx, err
-}
-
+// transaction for committed; it is left alone when nothing is written.
 func appendStatement(tenant uuid.UUID, batch []pending, written *[]event.Event, tx *string) postgres.Statement {
 	n := len(batch)
 	runIDs, types, ats, datas := make([]uuid.UUID, n), make([]string, n), make([]clock.Time, n), make([]string, n)

@@ -19,14 +19,15 @@ type inserted struct {
 	waiting bool // a message was sent into the run that no step has been shown yet
 }
 
-// insertStep records a step with its tool calls.
-func (s store) insertStep(ctx context.Context, tenant uuid.UUID, step Step) (inserted, error) {
+// insertStepStatement records a step with its tool calls.
+func insertStepStatement(tenant uuid.UUID, step Step, done *inserted) postgres.Statement {
 	n := len(step.ToolCalls)
 	ids, callIDs, names, arguments := make([]uuid.UUID, n), make([]string, n), make([]string, n), make([]string, n)
 	for i, c := range step.ToolCalls {
 		ids[i], callIDs[i], names[i], arguments[i] = c.ID, c.CallID, c.Name, c.Arguments
 	}
-	done, _, err := postgres.One(ctx, s.db, `
+	return postgres.Statement{
+		SQL: `
 		with step as (
 			insert into run_steps (tenant_id, run_id, step, content, finish, model, input_tokens, output_tokens, cost_usd, estimated, finished_at)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, $10, $11)
@@ -37,15 +38,16 @@ func (s store) insertStep(ctx context.Context, tenant uuid.UUID, step Step) (ins
 			from unnest($12::uuid[], $13::text[], $14::text[], $15::text[]) with ordinality as c (id, call_id, name, arguments, ord)
 			where exists (select from step))
 		select exists (select from step), exists (select from run_messages where run_id = $2 and step is null)`,
-		[]any{
+		Args: []any{
 			tenant, step.RunID, step.Number, step.Content, step.Finish, step.Model, step.Usage.InputTokens, step.Usage.OutputTokens,
 			step.Usage.CostUSD.String(), step.Usage.Estimated, step.At, ids, callIDs, names, arguments,
-		}, func(row pgx.CollectableRow) (inserted, error) {
+		},
+		Read: postgres.Row(done, nil, func(row pgx.CollectableRow) (inserted, error) {
 			var i inserted
 			err := row.Scan(&i.created, &i.waiting)
 			return i, err
-		})
-	return done, err
+		}),
+	}
 }
 
 // steps gives the recorded steps of a run in order, each with its tool calls.
@@ -142,10 +144,12 @@ func injectStatement(run uuid.UUID, step int, messages *[]LiveMessage) postgres.
 	}
 }
 
-// messages gives what was sent into a run, in order.
-func (s store) messages(ctx context.Context, run uuid.UUID) ([]LiveMessage, error) {
-	return postgres.All(ctx, s.db, `select id, content, step, created_by, created_at from run_messages where run_id = $1 order by id`,
-		[]any{run}, scanMessage)
+// messagesStatement gives what was sent into a run, in order.
+func messagesStatement(run uuid.UUID, messages *[]LiveMessage) postgres.Statement {
+	return postgres.Statement{
+		SQL:  `select id, content, step, created_by, created_at from run_messages where run_id = $1 order by id`,
+		Args: []any{run}, Read: postgres.Rows(messages, scanMessage),
+	}
 }
 
 func scanMessage(row pgx.CollectableRow) (LiveMessage, error) {

@@ -2,11 +2,13 @@ package runs
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/scope"
 )
 
 // Turn is what a step begins with: all that the model is shown. Recorded is set when the step has been
@@ -63,17 +65,14 @@ func (s *Service) resume(ctx context.Context, t *Turn, step, attempt int, begins
 	return s.store.reopen(ctx, t, step, drafts)
 }
 
-// RecordStep writes what the model said and asked for. Recorded twice it is recorded once, and the
-// first record stands.
-func (s *Service) RecordStep(ctx context.Context, step Step) (Taken, error) {
+// RecordStep writes what the model said and asked for, behind the last of its deltas. Recorded twice it is
+// recorded once, and the first record stands.
+func (s *Service) RecordStep(ctx context.Context, step Step, deltas ...event.Draft) (Taken, error) {
 	var taken Taken
+	var done inserted
 	r, events, err := s.change(ctx, step.RunID, func(ctx context.Context, r *Run) ([]event.Draft, error) {
 		if r.Status.Final() {
 			return nil, fault.New(fault.RunFinal, "The run has ended: it is %s.", r.Status)
-		}
-		done, err := s.store.insertStep(ctx, r.TenantID, step)
-		if err != nil {
-			return nil, err
 		}
 		if !done.created {
 			recorded, err := s.recorded(ctx, *r, step.Number)
@@ -88,8 +87,8 @@ func (s *Service) RecordStep(ctx context.Context, step Step) (Taken, error) {
 				r.IntakeClosed, r.Output = true, &step.Content
 			}
 		}
-		return step.drafts(false), nil
-	})
+		return append(slices.Clip(deltas), step.drafts(false)...), nil
+	}, insertStepStatement(scope.Tenant(ctx), step, &done))
 	if err != nil {
 		return Taken{}, err
 	}
@@ -114,14 +113,14 @@ func (s *Service) recorded(ctx context.Context, r Run, number int) (Taken, error
 	return Taken{}, fault.New(fault.Internal, "step %d of run %s is and is not recorded", number, r.ID)
 }
 
-// RecordPartial writes what a step had said and cost when it was stopped.
-func (s *Service) RecordPartial(ctx context.Context, step Step) error {
+// RecordPartial writes what a step had said and cost when it was stopped, behind the last of its deltas.
+func (s *Service) RecordPartial(ctx context.Context, step Step, deltas ...event.Draft) error {
 	_, _, err := s.change(ctx, step.RunID, func(_ context.Context, r *Run) ([]event.Draft, error) {
 		if r.Status.Final() {
 			return nil, nil
 		}
 		r.Step, r.Usage = max(r.Step, step.Number), r.Usage.Add(step.Usage)
-		return step.drafts(true), nil
+		return append(slices.Clip(deltas), step.drafts(true)...), nil
 	})
 	return err
 }

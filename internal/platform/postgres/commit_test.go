@@ -51,6 +51,12 @@ func TestAFailedCommitIsAnError(t *testing.T) {
 				return nil
 			})
 		},
+		"Finally": func() error {
+			return db.Tx(ctx, func(ctx context.Context) error {
+				postgres.AfterCommit(ctx, func() { t.Error("AfterCommit ran although the commit failed") })
+				return db.Finally(ctx, postgres.Statement{SQL: orphan})
+			})
+		},
 	} {
 		err := write()
 		if postgres.ForeignKeyViolation(err) != "replies_note" {

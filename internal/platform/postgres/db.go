@@ -117,14 +117,14 @@ func identityOf(ctx context.Context) (identity, error) {
 	return identity{tenant: tenant}, nil
 }
 
-// queue puts the prelude of the identity into a batch.
-func (i identity) queue(b *pgx.Batch) {
+// prelude gives the statement that makes what follows it run as the identity.
+func (i identity) prelude() Statement {
 	if i.system {
-		b.Queue(prelude, "service_role", `{"role":"service_role","lari_writer":true}`)
-		return
+		return Statement{SQL: prelude, Args: []any{"service_role", `{"role":"service_role","lari_writer":true}`}}
 	}
-	b.Queue(prelude, "authenticated",
-		`{"role":"authenticated","lari_writer":true,"app_metadata":{"tenant_id":"`+i.tenant.String()+`"}}`)
+	return Statement{SQL: prelude, Args: []any{
+		"authenticated", `{"role":"authenticated","lari_writer":true,"app_metadata":{"tenant_id":"` + i.tenant.String() + `"}}`,
+	}}
 }
 
 // AsSystem marks the context so that statements run as service_role, across tenants. For work that has
@@ -162,20 +162,17 @@ func (db *DB) Batch(ctx context.Context, statements ...Statement) error {
 	if err != nil {
 		return err
 	}
-	b := &pgx.Batch{}
-	who.queue(b)
-	return translate(send(ctx, db.pool, b, statements))
+	return translate(send(ctx, db.pool, append([]Statement{who.prelude()}, statements...)))
 }
 
 type sender interface {
 	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
 }
 
-// send puts the statements behind what the batch holds already and reads their results. A batch is an
-// implicit transaction: its commit happens when the results are closed, so an error of the close is a
-// failed commit.
-func send(ctx context.Context, to sender, b *pgx.Batch, statements []Statement) (err error) {
-	before := b.Len()
+// send sends statements together and reads their results. Without a transaction a batch is an implicit
+// one: its commit happens when the results are closed, so an error of the close is a failed commit.
+func send(ctx context.Context, to sender, statements []Statement) (err error) {
+	b := &pgx.Batch{}
 	for _, s := range statements {
 		b.Queue(s.SQL, s.Args...)
 	}
@@ -185,11 +182,6 @@ func send(ctx context.Context, to sender, b *pgx.Batch, statements []Statement) 
 			err = cerr
 		}
 	}()
-	for range before {
-		if _, err := results.Exec(); err != nil {
-			return err
-		}
-	}
 	for _, s := range statements {
 		rows, err := results.Query()
 		if err != nil {

@@ -52,6 +52,26 @@ func TestRoundTrips(t *testing.T) {
 				return err
 			})
 		}, 3},
+		"a transaction whose last statements go with the commit": {func(ctx context.Context, db *postgres.DB) error {
+			return db.Tx(ctx, func(ctx context.Context) error {
+				id++
+				if err := db.Finally(ctx, postgres.Statement{SQL: insertNote, Args: []any{id + 1}}); err != nil {
+					return err
+				}
+				if err := db.Finally(postgres.AsSystem(ctx), postgres.Statement{SQL: `update notes set tenant_id = $1 where id = $2`, Args: []any{twoID, id + 1}}); err != nil {
+					return err
+				}
+				_, err := db.Exec(ctx, insertNote, id)
+				id++
+				return err
+			})
+		}, 2},
+		"a transaction of last statements only": {func(ctx context.Context, db *postgres.DB) error {
+			id++
+			return db.Tx(ctx, func(ctx context.Context) error {
+				return db.Finally(ctx, postgres.Statement{SQL: insertNote, Args: []any{id}})
+			})
+		}, 1},
 		"an empty transaction": {func(ctx context.Context, db *postgres.DB) error {
 			return db.Tx(ctx, func(context.Context) error { return nil })
 		}, 0},

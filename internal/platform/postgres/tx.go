@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -24,8 +25,15 @@ type txKey struct{}
 type tx struct {
 	conn  *pgxpool.Conn
 	begun bool
-	who   identity // as whom the last statement ran
+	who   identity     // as whom the last statement ran
+	last  []attributed // sent with the commit
 	after []func()
+}
+
+// attributed is a statement and as whom it runs.
+type attributed struct {
+	who       identity
+	statement Statement
 }
 
 func txFrom(ctx context.Context) *tx {
@@ -81,6 +89,24 @@ func (db *DB) tryTx(ctx context.Context, fn func(ctx context.Context) error) (af
 	return t.after, nil
 }
 
+// Finally adds statements to the end of the context's transaction: they are sent with its commit, in the
+// round trip of that, each as the tenant of its own context. When one fails all is undone; their Read runs
+// before the commit is known to have happened and cannot refuse it. Without a transaction it is Batch.
+func (db *DB) Finally(ctx context.Context, statements ...Statement) error {
+	t := txFrom(ctx)
+	if t == nil {
+		return db.Batch(ctx, statements...)
+	}
+	who, err := identityOf(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range statements {
+		t.last = append(t.last, attributed{who, s})
+	}
+	return nil
+}
+
 // AfterCommit runs f once the transaction of the context has been committed; at once when there is none.
 func AfterCommit(ctx context.Context, f func()) {
 	if t := txFrom(ctx); t != nil {
@@ -100,22 +126,31 @@ func (t *tx) run(ctx context.Context, statements []Statement) error {
 	if t.over() {
 		return errRolledBack
 	}
-	b := &pgx.Batch{}
+	return t.send(ctx, t.as(who, statements...))
+}
+
+func (t *tx) send(ctx context.Context, batch []Statement) error {
+	if len(batch) > 1 {
+		return send(ctx, t.conn, batch)
+	}
+	rows, err := t.conn.Query(ctx, batch[0].SQL, batch[0].Args...)
+	if err != nil {
+		return err
+	}
+	return batch[0].read(rows)
+}
+
+// as puts in front of the statements what the transaction still needs for them.
+func (t *tx) as(who identity, statements ...Statement) []Statement {
+	var batch []Statement
 	if !t.begun {
-		b.Queue("begin")
+		batch = append(batch, Statement{SQL: "begin"})
 	}
 	if !t.begun || t.who != who {
-		who.queue(b)
+		batch = append(batch, who.prelude())
 	}
 	t.begun, t.who = true, who
-	if b.Len() == 0 && len(statements) == 1 {
-		rows, err := t.conn.Query(ctx, statements[0].SQL, statements[0].Args...)
-		if err != nil {
-			return err
-		}
-		return statements[0].read(rows)
-	}
-	return send(ctx, t.conn, b, statements)
+	return append(batch, statements...)
 }
 
 // over reports that there is no transaction although one was begun: its first statement did not even
@@ -123,13 +158,22 @@ func (t *tx) run(ctx context.Context, statements []Statement) error {
 func (t *tx) over() bool { return t.begun && t.conn.Conn().PgConn().TxStatus() == 'I' }
 
 func (t *tx) commit(ctx context.Context) error {
-	if !t.begun {
+	if !t.begun && len(t.last) == 0 {
 		return nil
 	}
 	if t.over() {
 		return errRolledBack
 	}
-	tag, err := t.conn.Exec(ctx, "commit")
+	var batch []Statement
+	for _, l := range t.last {
+		batch = append(batch, t.as(l.who, l.statement)...)
+	}
+	var tag pgconn.CommandTag
+	err := t.send(ctx, append(batch, Statement{SQL: "commit", Read: func(rows pgx.Rows) error {
+		rows.Close()
+		tag = rows.CommandTag()
+		return rows.Err()
+	}}))
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

@@ -15,11 +15,12 @@ import (
 type Appender[T any] struct {
 	flush func(ctx context.Context, batch []T) error
 
-	mu     sync.Mutex
-	queue  []item[T]
-	closed bool
-	wake   chan struct{}
-	space  chan struct{} // closed and replaced whenever the queue has been taken
+	mu       sync.Mutex
+	queue    []item[T]
+	flushing []item[T] // the batch under way
+	closed   bool
+	wake     chan struct{}
+	space    chan struct{} // closed and replaced whenever the queue has been taken
 }
 
 type item[T any] struct {
@@ -87,6 +88,34 @@ func (a *Appender[T]) Add(ctx context.Context, value T) (*Ticket, error) {
 	}
 }
 
+// Withdraw takes back the items that no flush has begun with and that mine selects, in order: they are now
+// the caller's. Those that a flush under way holds are waited for, so that what the caller writes next
+// stands behind them; the error is theirs, or the context's.
+func (a *Appender[T]) Withdraw(ctx context.Context, mine func(T) bool) (values []T, err error) {
+	a.mu.Lock()
+	kept := make([]item[T], 0, len(a.queue))
+	for _, it := range a.queue {
+		if !mine(it.value) {
+			kept = append(kept, it)
+			continue
+		}
+		values = append(values, it.value)
+		close(it.ticket.done)
+	}
+	a.queue = kept
+	var last *Ticket
+	for _, it := range a.flushing {
+		if mine(it.value) {
+			last = it.ticket
+		}
+	}
+	a.mu.Unlock()
+	if last != nil {
+		err = last.Wait(ctx)
+	}
+	return values, err
+}
+
 // lastFlush is how long an appender that was stopped goes on trying to commit what it holds.
 const lastFlush = 5 * time.Second
 
@@ -133,7 +162,7 @@ func (a *Appender[T]) take() []item[T] {
 	defer a.mu.Unlock()
 	n := min(len(a.queue), maxBatch)
 	batch := a.queue[:n:n]
-	a.queue = a.queue[n:]
+	a.queue, a.flushing = a.queue[n:], batch
 	if n > 0 {
 		close(a.space)
 		a.space = make(chan struct{})

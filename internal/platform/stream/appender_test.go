@@ -144,6 +144,42 @@ func write(t *testing.T, writers [][]int, outages []bool, took time.Duration) er
 	return nil
 }
 
+// What a writer withdraws is what no flush has begun with: the end of what it added, and nothing of others'.
+func TestWithdrawnItemsAreTheWriters(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		pauses := rapid.SliceOfN(rapid.IntRange(0, 3), 1, 80).Draw(rt, "pauses")
+		took := time.Duration(rapid.IntRange(0, 5).Draw(rt, "flush")) * time.Millisecond
+		synctest.Test(t, func(t *testing.T) {
+			s := &sink{took: took}
+			a, stop := start(t.Context(), s)
+			for n, pause := range pauses {
+				add(t, a, item{0, n})
+				add(t, a, item{1, n})
+				time.Sleep(time.Duration(pause) * time.Millisecond)
+			}
+			back, err := a.Withdraw(t.Context(), func(i item) bool { return i.writer == 0 })
+			if err != nil {
+				rt.Errorf("withdraw: %v", err)
+			}
+			s.mu.Lock()
+			all := slices.DeleteFunc(slices.Clone(s.kept), func(i item) bool { return i.writer != 0 })
+			s.mu.Unlock()
+			stop()
+			all = append(all, back...)
+			for n, i := range all {
+				if i.n != n {
+					rt.Errorf("item %d where %d was due", i.n, n)
+				}
+			}
+			others := slices.DeleteFunc(s.kept, func(i item) bool { return i.writer == 0 })
+			if len(all) != len(pauses) || len(others) != len(pauses) {
+				rt.Errorf("%d and %d items of %d", len(all), len(others), len(pauses))
+			}
+		})
+	})
+}
+
 func TestWhatGathersDuringAFlushIsTheNextBatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
