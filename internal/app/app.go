@@ -126,6 +126,9 @@ func (a *App) dialTemporal() error {
 	if !a.cfg.Temporal.APIKey.Empty() {
 		options.Credentials = client.NewAPIKeyStaticCredentials(a.cfg.Temporal.APIKey.Reveal())
 	}
+	if !a.cfg.Temporal.Encrypted() { // a server nearby: what travels is ids, and packing them costs more than it saves
+		options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	}
 	if a.temporal, err = client.NewLazyClient(options); err != nil {
 		closeQuietly(flush)
 		return fmt.Errorf("prepare the connection to Temporal: %w", err)

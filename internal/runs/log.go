@@ -49,7 +49,7 @@ type addition struct {
 
 // NewLog makes the log. observer and observe are told what happens, for metrics.
 func NewLog(db *postgres.DB, observer stream.Observer, observe func(events int, took time.Duration), log *slog.Logger) *Log {
-	l := &Log{store: store{db}, observe: observe, log: log}
+	l := &Log{store: store{db: db, origin: uuid.NewString()}, observe: observe, log: log}
 	l.appender = stream.NewAppender(l.flush)
 	l.hub = stream.NewHub(l.readPage, observer, log)
 	return l
@@ -68,14 +68,19 @@ func (l *Log) Listener(directURL string) postgres.Listener {
 
 func (l *Log) notified(payload string) {
 	parts := strings.Split(payload, ":")
-	if len(parts) != 3 {
+	if len(parts) != 4 {
 		return
 	}
 	tenant, err1 := uuid.Parse(parts[0])
 	run, err2 := uuid.Parse(parts[1])
 	head, err3 := strconv.ParseInt(parts[2], 10, 64)
-	if errors.Join(err1, err2, err3) == nil {
-		l.hub.Grown(stream.Key{Tenant: tenant, Log: run}, head)
+	key := stream.Key{Tenant: tenant, Log: run}
+	switch {
+	case errors.Join(err1, err2, err3) != nil:
+	case parts[3] == l.store.origin:
+		l.hub.Expect(key, head)
+	default:
+		l.hub.Grown(key, head)
 	}
 }
 
@@ -122,7 +127,7 @@ func (l *Log) flush(ctx context.Context, batch []addition) error {
 		tx = ""
 		for i, tenant := range order {
 			ctx := scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system"})
-			if err := l.store.db.Finally(ctx, appendStatement(tenant, byTenant[tenant], &parts[i], &tx)); err != nil {
+			if err := l.store.db.Finally(ctx, l.store.appendStatement(tenant, byTenant[tenant], &parts[i], &tx)); err != nil {
 				return err
 			}
 		}

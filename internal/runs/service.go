@@ -79,7 +79,7 @@ func NewService(d Deps) *Service {
 	if d.DispatchIn == 0 {
 		d.DispatchIn = 10 * time.Second
 	}
-	return &Service{Deps: d, store: store{d.DB}}
+	return &Service{Deps: d, store: d.Log.store}
 }
 
 // Find gives a run; fault.NotFound when the tenant has none of that id.

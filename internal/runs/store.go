@@ -19,7 +19,8 @@ import (
 
 // store is the SQL of runs; store_*.go hold that of their logs, steps and approvals.
 type store struct {
-	db *postgres.DB
+	db     *postgres.DB
+	origin string // names this process in the announcements of its appends
 }
 
 const runColumns = `id, tenant_id, workspace_id, agent_id, agent_version, thread_id, schedule_id, status, input, output,
@@ -151,7 +152,7 @@ func (s store) save(ctx context.Context, r Run, events []pending, written *[]eve
 	if len(events) == 0 {
 		return s.db.Finally(ctx, update)
 	}
-	return s.db.Finally(ctx, update, appendStatement(r.TenantID, events, written, new(string)))
+	return s.db.Finally(ctx, update, s.appendStatement(r.TenantID, events, written, new(string)))
 }
 
 func updateStatement(r Run) (postgres.Statement, error) {

@@ -21,21 +21,22 @@ type pending struct {
 	data  json.RawMessage
 }
 
-// Channel is where the database announces that logs grew: "<tenant>:<run>:<last seq>" for each.
+// Channel is where the database announces that logs grew: "<tenant>:<run>:<last seq>:<origin>"
+// for each; the origin is the process that appended.
 const Channel = "lari_run_events"
 
 // appendStatement puts events of one tenant, of any number of runs, at the end of their logs. Heads are
 // locked in the order of their ids, so that two appends never wait for each other in a circle. Events of a
 // closed log are left out: nothing follows the final event. A final event closes its log. tx names the
 // transaction for committed; it is left alone when nothing is written.
-func appendStatement(tenant uuid.UUID, batch []pending, written *[]event.Event, tx *string) postgres.Statement {
+func (s store) appendStatement(tenant uuid.UUID, batch []pending, written *[]event.Event, tx *string) postgres.Statement {
 	n := len(batch)
 	runIDs, types, ats, datas := make([]uuid.UUID, n), make([]string, n), make([]clock.Time, n), make([]string, n)
 	for i, p := range batch {
 		runIDs[i], types[i], ats[i], datas[i] = p.runID, string(p.typ), p.at, string(p.data)
 	}
 	return postgres.Statement{
-		SQL: appendSQL, Args: []any{tenant, runIDs, types, ats, datas},
+		SQL: appendSQL, Args: []any{tenant, runIDs, types, ats, datas, s.origin},
 		Read: postgres.Rows(written, func(row pgx.CollectableRow) (event.Event, error) {
 			e := event.Event{TenantID: tenant}
 			err := row.Scan(&e.RunID, &e.Seq, &e.Type, &e.At, &e.Data, tx)
@@ -61,7 +62,7 @@ const appendSQL = `
 			select $1, i.run_id, h.base + row_number() over (partition by i.run_id order by i.ord), i.type, i.at, i.data::jsonb
 			from input i join heads h using (run_id)
 			returning run_id, seq, type, at, data),
-		told as (select pg_notify('` + Channel + `', $1::text || ':' || run_id || ':' || last_seq) from heads)
+		told as (select pg_notify('` + Channel + `', $1::text || ':' || run_id || ':' || last_seq || ':' || $6) from heads)
 		select a.run_id, a.seq, a.type, a.at, a.data, pg_current_xact_id()::text
 		from added a, (select count(*) from told) t order by a.run_id, a.seq`
 

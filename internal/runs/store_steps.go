@@ -168,7 +168,7 @@ func (s store) turn(ctx context.Context, run uuid.UUID, step int, open bool, beg
 		statements = append(statements, stepsStatements(run, &t.Steps, &calls)...)
 	}
 	if open {
-		opening, err := openStatements(scope.Tenant(ctx), run, step, []event.Draft{begins}, &t.Messages, &events)
+		opening, err := s.openStatements(scope.Tenant(ctx), run, step, []event.Draft{begins}, &t.Messages, &events)
 		if err != nil {
 			return Turn{}, nil, err
 		}
@@ -189,7 +189,7 @@ func (s store) turn(ctx context.Context, run uuid.UUID, step int, open bool, beg
 
 // reopen assigns the messages that wait to a step that is tried again, and adds events to the log.
 func (s store) reopen(ctx context.Context, t *Turn, step int, drafts []event.Draft) (events []event.Event, err error) {
-	statements, err := openStatements(t.Run.TenantID, t.Run.ID, step, drafts, &t.Messages, &events)
+	statements, err := s.openStatements(t.Run.TenantID, t.Run.ID, step, drafts, &t.Messages, &events)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +197,7 @@ func (s store) reopen(ctx context.Context, t *Turn, step int, drafts []event.Dra
 	return events, err
 }
 
-func openStatements(
+func (s store) openStatements(
 	tenant, run uuid.UUID, step int, drafts []event.Draft, messages *[]LiveMessage, events *[]event.Event,
 ) ([]postgres.Statement, error) {
 	batch, err := encode(run, now(), drafts)
@@ -206,7 +206,7 @@ func openStatements(
 	}
 	statements := []postgres.Statement{injectStatement(run, step, messages)}
 	if len(batch) > 0 {
-		statements = append(statements, appendStatement(tenant, batch, events, new(string)))
+		statements = append(statements, s.appendStatement(tenant, batch, events, new(string)))
 	}
 	return statements, nil
 }

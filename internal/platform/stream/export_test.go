@@ -12,4 +12,6 @@ const (
 	MaxBatch = maxBatch
 	MaxQueue = maxQueue
 	PageSize = pageSize
+
+	PublishWithin = publishWithin
 )

@@ -54,6 +54,8 @@ const (
 
 	recheckListening = 30 * time.Second // how often a silent log is looked at while notifications arrive
 	recheckDeaf      = time.Second      // and while they do not
+
+	publishWithin = 100 * time.Millisecond // how long a publication that is due is waited for
 )
 
 // NewHub makes a hub over a log.
@@ -88,7 +90,7 @@ func (h *Hub[E]) Follow(ctx context.Context, key Key, after int64, send func([]E
 			}
 		}
 		if len(batch) == 0 {
-			timer := time.NewTimer(h.patience())
+			timer := time.NewTimer(h.patience(state))
 			select {
 			case <-ctx.Done():
 				timer.Stop()
@@ -96,6 +98,7 @@ func (h *Hub[E]) Follow(ctx context.Context, key Key, after int64, send func([]E
 			case <-state.wake:
 			case <-timer.C:
 				look = true
+				t.grown(state.due) // whoever was to publish it has been lost
 			}
 			timer.Stop()
 			continue
@@ -112,7 +115,10 @@ func (h *Hub[E]) Follow(ctx context.Context, key Key, after int64, send func([]E
 	}
 }
 
-func (h *Hub[E]) patience() time.Duration {
+func (h *Hub[E]) patience(s state) time.Duration {
+	if s.due > s.head {
+		return publishWithin
+	}
 	if h.listening.Load() {
 		return recheckListening
 	}
@@ -167,6 +173,14 @@ func (h *Hub[E]) Publish(key Key, entries []E) {
 func (h *Hub[E]) Grown(key Key, head int64) {
 	if t := h.topic(key); t != nil {
 		t.grown(head)
+	}
+}
+
+// Expect says that this process has committed entries up to the position and is about to publish them:
+// readers wait for that a moment instead of reading the log.
+func (h *Hub[E]) Expect(key Key, head int64) {
+	if t := h.topic(key); t != nil {
+		t.expect(head)
 	}
 }
 

@@ -22,7 +22,7 @@ type act struct {
 var acts = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) act {
 	return act{
 		kind: rapid.SampledFrom([]string{
-			"publish", "publish", "publish late", "grown", "grown late", "both", "lost", "join", "join slow", "join lazy",
+			"publish", "publish", "publish late", "grown", "grown late", "due", "due and lost", "both", "lost", "join", "join slow", "join lazy",
 			"disconnect", "connect", "outage", "recovery", "rest",
 		}).Draw(t, "kind"),
 		n:     rapid.OneOf(rapid.IntRange(1, 5), rapid.IntRange(1, 700)).Draw(t, "n"),
@@ -103,6 +103,12 @@ func (s *stage) do(h *stream.Hub[entry], a act) {
 	case "grown late":
 		head := last(j.append(a.n, false))
 		s.after(a.pause, func() { h.Grown(j.key, head) })
+	case "due":
+		written := j.append(a.n, false)
+		h.Expect(j.key, last(written))
+		s.after(a.pause, func() { h.Publish(j.key, written) })
+	case "due and lost":
+		h.Expect(j.key, last(j.append(a.n, false)))
 	case "both":
 		written := j.append(a.n, false)
 		h.Grown(j.key, last(written))

@@ -12,6 +12,7 @@ type topic[E Entry] struct {
 	mu    sync.Mutex
 	tail  []E   // the newest entries, without a hole
 	head  int64 // the highest position heard of; the tail may end before it
+	due   int64 // the highest position that this process is about to publish
 	doubt int64 // rises when notifications may have been lost
 	wake  chan struct{}
 }
@@ -19,6 +20,7 @@ type topic[E Entry] struct {
 // state is what a reader needs beside entries. wake is closed by whatever happens after it was read.
 type state struct {
 	head  int64
+	due   int64
 	doubt int64
 	wake  <-chan struct{}
 }
@@ -27,7 +29,7 @@ type state struct {
 func (t *topic[E]) after(position int64) ([]E, state) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := state{head: t.head, doubt: t.doubt, wake: t.wake}
+	s := state{head: t.head, due: t.due, doubt: t.doubt, wake: t.wake}
 	if len(t.tail) == 0 || t.tail[0].Position() > position+1 {
 		return nil, s
 	}
@@ -79,6 +81,15 @@ func (t *topic[E]) grown(head int64) {
 	defer t.mu.Unlock()
 	if head > t.head {
 		t.head = head
+		t.signal()
+	}
+}
+
+func (t *topic[E]) expect(head int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if head > max(t.head, t.due) {
+		t.due = head
 		t.signal()
 	}
 }
