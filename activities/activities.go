@@ -12,6 +12,7 @@ import (
 
 	"github.com/larirun/lari/connectors"
 	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/deliveries"
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/scope"
 	"github.com/larirun/lari/internal/runs"
@@ -49,6 +50,7 @@ type Activities struct {
 	Prices     llm.PriceTable
 	Tools      *tools.Registry
 	Connectors *connectors.Registry
+	Deliveries *deliveries.Service
 	Heart      Heart
 	Observer   Observer
 	Logger     *slog.Logger

@@ -48,7 +48,8 @@ const InlineLimit = time.Second
 // is remote and wants every event.
 type Declarer interface {
 	Mode() Mode
-	// Wants reports whether the event is to be delivered. What nobody wants costs nothing.
+	// Wants reports whether the event is to be delivered. What nobody wants costs nothing. It is asked
+	// before the event is written: Seq is not known yet.
 	Wants(e Event) bool
 }
 
@@ -67,11 +68,16 @@ type Event struct {
 	RequestID   string          `json:"-"`
 	Actor       string          `json:"-"` // who asked for the run
 	WebhookURL  string          `json:"-"` // the run's own webhook, "" for none
+	Target      string          `json:"-"` // which of the connector's receivers this delivery is for; "" when it has one
 }
 
 // IdempotencyKey is the same for every attempt to tell the connector of this event.
 func (e Event) IdempotencyKey(connector string) string {
-	return fmt.Sprintf("%s:%d:%s", e.RunID, e.Seq, connector)
+	key := fmt.Sprintf("%s:%d:%s", e.RunID, e.Seq, connector)
+	if e.Target != "" {
+		key += ":" + e.Target
+	}
+	return key
 }
 
 // Call hands the event to the connector's method for it; a type without a hook is handed to none. A

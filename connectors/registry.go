@@ -17,6 +17,7 @@ type Delivery struct {
 	RunID     uuid.UUID `json:"run_id"`
 	Seq       int64     `json:"seq"`
 	Connector string    `json:"connector"`
+	Target    string    `json:"target,omitempty"` // which of the connector's receivers; "" when it has one
 }
 
 // Deliverer takes a delivery over for good: once it has returned nil the delivery survives everything.
@@ -61,24 +62,33 @@ func (r *Registry) RegisterConnector(c RuntimeConnector) error {
 	return nil
 }
 
-// Announce tells every connector that wants the event. Inline connectors are told here, each for at
-// most InlineLimit; remote ones, and inline ones that failed, are handed to the deliverer. An error
-// means that a delivery could not be handed over: the caller announces again.
+// Remote names the connectors that are to be told of the event by deliveries of their own: whoever records
+// the event puts these into the outbox with it.
+func (r *Registry) Remote(e Event) []string {
+	var names []string
+	for _, c := range r.connectors {
+		if mode, wants := declared(c, e); mode == Remote && wants {
+			names = append(names, c.Name())
+		}
+	}
+	return names
+}
+
+// Announce tells every inline connector that wants the event, each for at most InlineLimit; one that failed
+// is handed to the deliverer. An error means that this could not be done: the caller announces again.
 func (r *Registry) Announce(ctx context.Context, e Event) error {
 	var failed []error
 	for _, c := range r.connectors {
 		mode, wants := declared(c, e)
-		if !wants {
+		if mode != Inline || !wants {
 			continue
 		}
-		if mode == Inline {
-			err := r.attempt(ctx, c, e, InlineLimit)
-			if err == nil {
-				continue
-			}
-			r.log.WarnContext(ctx, "an inline connector failed, its event will be delivered later",
-				"connector", c.Name(), "run_id", e.RunID, "type", e.Type, "error", err)
+		err := r.attempt(ctx, c, e, InlineLimit)
+		if err == nil {
+			continue
 		}
+		r.log.WarnContext(ctx, "an inline connector failed, its event will be delivered later",
+			"connector", c.Name(), "run_id", e.RunID, "type", e.Type, "error", err)
 		if err := r.deliverer.Deliver(ctx, Delivery{TenantID: e.TenantID, RunID: e.RunID, Seq: e.Seq, Connector: c.Name()}); err != nil {
 			failed = append(failed, fmt.Errorf("hand over %s to %s: %w", e.Type, c.Name(), err))
 		}

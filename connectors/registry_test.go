@@ -114,21 +114,17 @@ func TestAnInlineConnectorHasOneSecond(t *testing.T) {
 	})
 }
 
-func TestARemoteConnectorIsHandedOverAndNotCalled(t *testing.T) {
+func TestARemoteConnectorIsNamedAndNotCalled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.register(t, w.remote("declared", connectors.Remote))
 	w.register(t, undeclared{w.inline("undeclared", nil)})
 	e := w.announce(t, event.RunCancelled)[0]
-	want := []connectors.Delivery{
-		{TenantID: e.TenantID, RunID: e.RunID, Seq: e.Seq, Connector: "declared"},
-		{TenantID: e.TenantID, RunID: e.RunID, Seq: e.Seq, Connector: "undeclared"},
+	if got, want := w.registry.Remote(e), []string{"declared", "undeclared"}; !slices.Equal(got, want) {
+		t.Errorf("the outbox is told %v, want %v", got, want)
 	}
-	if got := w.deliveries(); !slices.Equal(got, want) {
-		t.Errorf("handed over %v, want %v", got, want)
-	}
-	if got := w.told(); len(got) != 0 {
-		t.Errorf("called %v inside the run", got)
+	if len(w.told())+len(w.deliveries()) != 0 {
+		t.Errorf("called %v and handed over %v inside the run", w.told(), w.deliveries())
 	}
 }
 
@@ -140,16 +136,17 @@ func TestWhatNobodyWantsCostsNothing(t *testing.T) {
 		c.wants = func(e connectors.Event) bool { return e.Type == event.RunError }
 		w.register(t, c)
 	}
-	w.announce(t, event.RunStarted, event.RunCompleted)
-	if len(w.told())+len(w.deliveries()) != 0 {
-		t.Errorf("told %v, handed over %v", w.told(), w.deliveries())
+	for _, e := range w.announce(t, event.RunStarted, event.RunCompleted) {
+		if got := w.registry.Remote(e); len(w.told())+len(got) != 0 {
+			t.Errorf("told %v, for the outbox %v", w.told(), got)
+		}
 	}
-	w.announce(t, event.RunError)
+	e := w.announce(t, event.RunError)[0]
 	if got := w.told(); !slices.Equal(got, []string{"in OnError"}) {
 		t.Errorf("told %v", got)
 	}
-	if got := w.deliveries(); len(got) != 1 || got[0].Connector != "out" {
-		t.Errorf("handed over %v", got)
+	if got := w.registry.Remote(e); !slices.Equal(got, []string{"out"}) {
+		t.Errorf("for the outbox %v", got)
 	}
 }
 
@@ -164,8 +161,9 @@ func TestAHandOverThatFailsIsReported(t *testing.T) {
 		}
 		return nil
 	}
-	w.register(t, w.remote("first", connectors.Remote))
-	w.register(t, w.remote("second", connectors.Remote))
+	broken := func(context.Context) error { return errors.New("no disk") }
+	w.register(t, w.inline("first", broken))
+	w.register(t, w.inline("second", broken))
 	err := w.registry.Announce(t.Context(), w.event(event.RunCompleted))
 	if !errors.Is(err, away) || !strings.Contains(err.Error(), "run_completed to first") {
 		t.Errorf("got %v", err)
@@ -260,7 +258,6 @@ func TestManyRunsAnnounceAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.register(t, w.inline("c", nil))
-	w.register(t, w.remote("r", connectors.Remote))
 	const runs = 50
 	failed := make(chan error, runs)
 	for range runs {
@@ -272,8 +269,8 @@ func TestManyRunsAnnounceAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if len(w.told()) != runs || len(w.deliveries()) != runs {
-		t.Errorf("told %d, handed over %d, want %d each", len(w.told()), len(w.deliveries()), runs)
+	if len(w.told()) != runs {
+		t.Errorf("told %d, want %d", len(w.told()), runs)
 	}
 }
 

@@ -47,6 +47,7 @@ func New(c client.Client, a *activities.Activities, o Options) *Worker {
 	w.runs.RegisterActivity(a)
 	w.deliveries.RegisterWorkflowWithOptions(workflows.DeliverEvent, workflow.RegisterOptions{Name: workflows.DeliverEventName})
 	w.deliveries.RegisterActivity(a.Deliver)
+	w.deliveries.RegisterActivity(a.GiveUpDelivery)
 	return w
 }
 

@@ -3,6 +3,7 @@
 package workflows
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,6 +11,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/larirun/lari/activities"
+	"github.com/larirun/lari/connectors"
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/runs"
 )
@@ -32,8 +34,12 @@ const (
 func RunWorkflowID(tenant, run uuid.UUID) string { return tenant.String() + "/run/" + run.String() }
 
 // DeliveryWorkflowID names the workflow of a delivery: the same delivery twice is one.
-func DeliveryWorkflowID(tenant, run uuid.UUID, seq int64, connector string) string {
-	return tenant.String() + "/delivery/" + run.String() + "/" + decimal.NewFromInt(seq).String() + "/" + connector
+func DeliveryWorkflowID(d connectors.Delivery) string {
+	id := fmt.Sprintf("%s/delivery/%s/%d/%s", d.TenantID, d.RunID, d.Seq, d.Connector)
+	if d.Target != "" {
+		id += "/" + d.Target
+	}
+	return id
 }
 
 // Search attributes, all keywords: what the Temporal UI is searched by.

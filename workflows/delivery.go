@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -9,14 +10,29 @@ import (
 	"github.com/larirun/lari/connectors"
 )
 
+// deliveryHorizon is how long a receiver may be away before a delivery is given up.
+const deliveryHorizon = 72 * time.Hour
+
 // DeliverEvent tells one connector of one event, for up to three days. It is a workflow of its own: it
 // outlives the run, and the Temporal UI shows its attempts.
 func DeliverEvent(ctx workflow.Context, d connectors.Delivery) error {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		ScheduleToCloseTimeout: 72 * time.Hour,
+		ScheduleToCloseTimeout: deliveryHorizon,
 		StartToCloseTimeout:    30 * time.Second,
 		Summary:                d.Connector,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Hour},
 	})
-	return workflow.ExecuteActivity(ctx, steps.Deliver, d).Get(ctx, nil)
+	err := workflow.ExecuteActivity(ctx, steps.Deliver, d).Get(ctx, nil)
+	var refused *temporal.ApplicationError
+	if err == nil || errors.As(err, &refused) && refused.NonRetryable() {
+		return err
+	}
+	if workflow.GetVersion(ctx, "give up", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return err
+	}
+	ctx, _ = workflow.NewDisconnectedContext(ctx) // also of a delivery that an operator cancelled
+	if failed := workflow.ExecuteActivity(ctx, steps.GiveUpDelivery, d).Get(ctx, nil); failed != nil {
+		return failed
+	}
+	return err
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/larirun/lari/deploy/supabase"
 	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/audit"
+	"github.com/larirun/lari/internal/deliveries"
 	"github.com/larirun/lari/internal/engine"
 	"github.com/larirun/lari/internal/idempotency"
 	"github.com/larirun/lari/internal/knowledge"
@@ -46,14 +47,15 @@ type Options struct {
 
 // App is a process's parts, joined. Run runs its roles; Close gives back what New took.
 type App struct {
-	Tenants   *tenants.Service
-	Agents    *agents.Service
-	Threads   *threads.Service
-	Runs      *runs.Service
-	Log       *runs.Log
-	Knowledge *knowledge.Service
-	DB        *postgres.DB
-	Metrics   *telemetry.Metrics
+	Tenants    *tenants.Service
+	Agents     *agents.Service
+	Threads    *threads.Service
+	Runs       *runs.Service
+	Log        *runs.Log
+	Knowledge  *knowledge.Service
+	Deliveries *deliveries.Service
+	DB         *postgres.DB
+	Metrics    *telemetry.Metrics
 
 	cfg        config.Config
 	options    Options
@@ -156,9 +158,11 @@ func (a *App) joinDomains() error {
 		return err
 	}
 	hooks := connectors.NewRegistry(a.engine, m, a.log)
+	a.Deliveries = deliveries.NewService(a.DB, deliveryEngine{a.engine}, a.log)
 	a.Log = runs.NewLog(a.DB, m, a.Metrics.Events.Appended, a.log)
 	a.Runs = runs.NewService(runs.Deps{
-		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks}, Logger: a.log,
+		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
+		Outbox: outbox{hooks, a.Deliveries}, Logger: a.log,
 		CheckURL: func(raw string) error {
 			_, err := guarded.ParseURL(raw)
 			return err
@@ -168,7 +172,7 @@ func (a *App) joinDomains() error {
 		return err
 	}
 	a.activities = &activities.Activities{
-		Runs: a.Runs, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
+		Runs: a.Runs, Deliveries: a.Deliveries, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
 		Tools: registry, Connectors: hooks, Heart: a.temporal, Observer: m, Logger: a.log,
 	}
 	return nil

@@ -10,8 +10,10 @@ import (
 	auditconnector "github.com/larirun/lari/connectors/audit"
 	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/audit"
+	"github.com/larirun/lari/internal/deliveries"
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/knowledge"
+	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/internal/threads"
 	"github.com/larirun/lari/internal/tools"
@@ -61,6 +63,50 @@ func (p announcer) Announce(ctx context.Context, r runs.Run, events []event.Even
 		}
 	}
 	return nil
+}
+
+// outbox shows the connectors' deliveries to runs.
+type outbox struct {
+	registry   *connectors.Registry
+	deliveries *deliveries.Service
+}
+
+func (p outbox) Post(tenant, run uuid.UUID, r *runs.Run, events []runs.Posted) (postgres.Statement, func(), bool) {
+	postings := make([]deliveries.Posting, 0, len(events))
+	for _, e := range events {
+		posting := deliveries.Posting{Type: e.Type, Seq: e.Seq, Behind: e.Behind}
+		if r != nil {
+			posting.Connectors = p.registry.Remote(activities.ConnectorEvent(*r, e.Event))
+		}
+		postings = append(postings, posting)
+	}
+	statement, committed := p.deliveries.Post(tenant, run, postings, true)
+	return statement, committed, true
+}
+
+func (p outbox) PostMissing(r runs.Run, events []runs.Posted) (postgres.Statement, func(), bool) {
+	var postings []deliveries.Posting
+	for _, e := range events {
+		if names := p.registry.Remote(activities.ConnectorEvent(r, e.Event)); len(names) > 0 {
+			postings = append(postings, deliveries.Posting{Type: e.Type, Seq: e.Seq, Behind: e.Behind, Connectors: names})
+		}
+	}
+	if len(postings) == 0 {
+		return postgres.Statement{}, nil, false
+	}
+	statement, committed := p.deliveries.Post(r.TenantID, r.ID, postings, false)
+	return statement, committed, true
+}
+
+// deliveryEngine shows the engine to deliveries.
+type deliveryEngine struct{ engine connectors.Deliverer }
+
+func (p deliveryEngine) Deliver(ctx context.Context, k deliveries.Key) error {
+	d := connectors.Delivery{TenantID: k.TenantID, RunID: k.RunID, Seq: k.Seq, Connector: k.Connector}
+	if k.EndpointID != nil {
+		d.Target = k.EndpointID.String()
+	}
+	return p.engine.Deliver(ctx, d)
 }
 
 // trail shows the audit domain to its connector.

@@ -55,6 +55,23 @@ type Announcer interface {
 	Announce(ctx context.Context, r Run, events []event.Event) error
 }
 
+// Outbox keeps what remote connectors are to be told in the transaction that records it.
+type Outbox interface {
+	// Post gives the statement that does so for events of a run, and what to call after its commit. It
+	// follows the append of the events. A nil run: only for receivers that need not know it. ok is false when there
+	// is nothing to keep.
+	Post(tenant, id uuid.UUID, r *Run, events []Posted) (statement postgres.Statement, committed func(), ok bool)
+	// PostMissing is Post for those that a nil run left out.
+	PostMissing(r Run, events []Posted) (statement postgres.Statement, committed func(), ok bool)
+}
+
+// Posted is a lifecycle event for the outbox. Seq zero: it has just been appended, and Behind events of the
+// same append stand behind it.
+type Posted struct {
+	event.Event
+	Behind int
+}
+
 // Deps are the ports of a Service.
 type Deps struct {
 	DB         *postgres.DB
@@ -63,6 +80,7 @@ type Deps struct {
 	Threads    Threads
 	Engine     Engine
 	Announcer  Announcer
+	Outbox     Outbox
 	CheckURL   func(raw string) error // whether a webhook may be sent there
 	Logger     *slog.Logger
 	DispatchIn time.Duration // how old an undispatched run or unheard cancel is when it is looked after; zero: 10 s
@@ -253,9 +271,49 @@ func (s *Service) change(
 			return err
 		}
 		postgres.AfterCommit(ctx, func() { s.Log.publish(events) })
-		return s.store.save(ctx, r, batch, &events)
+		post, committed := s.post(r.TenantID, r.ID, &r, batch)
+		postgres.AfterCommit(ctx, committed)
+		return s.store.save(ctx, r, batch, &events, post...)
 	})
 	return r, events, err
+}
+
+// post gives the statements that follow the append of a batch in its transaction, and what follows the commit.
+func (s *Service) post(tenant, id uuid.UUID, r *Run, batch []pending) (statements []postgres.Statement, committed func()) {
+	var events []Posted
+	for i, p := range batch {
+		if p.typ.Hook() != event.HookNone {
+			events = append(events, Posted{Event: p.event(tenant, 0), Behind: len(batch) - 1 - i})
+		}
+	}
+	if len(events) > 0 {
+		if statement, committed, ok := s.Outbox.Post(tenant, id, r, events); ok {
+			return []postgres.Statement{statement}, committed
+		}
+	}
+	return nil, func() {}
+}
+
+// postMissing keeps events for connectors that could not be asked before the run was known.
+func (s *Service) postMissing(ctx context.Context, r Run, events []event.Event) error {
+	var posted []Posted
+	for _, e := range events {
+		if e.Type.Hook() != event.HookNone {
+			posted = append(posted, Posted{Event: e})
+		}
+	}
+	if len(posted) == 0 {
+		return nil
+	}
+	statement, committed, ok := s.Outbox.PostMissing(r, posted)
+	if !ok {
+		return nil
+	}
+	if err := s.DB.Batch(ctx, statement); err != nil {
+		return err
+	}
+	committed()
+	return nil
 }
 
 func (s *Service) announce(ctx context.Context, r Run, events []event.Event) error {

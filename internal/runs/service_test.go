@@ -15,6 +15,7 @@ import (
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/postgres/pgtest"
 	"github.com/larirun/lari/internal/runs"
 )
@@ -32,9 +33,20 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{db: pgtest.New(t)}
 	r.Service = runs.NewService(runs.Deps{
-		DB: r.db.DB, Log: openLog(t, r.db), Engine: idle{}, Announcer: r, Logger: slog.New(slog.DiscardHandler),
+		DB: r.db.DB, Log: openLog(t, r.db), Engine: idle{}, Announcer: r, Outbox: noOutbox{}, Logger: slog.New(slog.DiscardHandler),
 	})
 	return r
+}
+
+// noOutbox has nobody to tell.
+type noOutbox struct{}
+
+func (noOutbox) Post(uuid.UUID, uuid.UUID, *runs.Run, []runs.Posted) (postgres.Statement, func(), bool) {
+	return postgres.Statement{}, nil, false
+}
+
+func (noOutbox) PostMissing(runs.Run, []runs.Posted) (postgres.Statement, func(), bool) {
+	return postgres.Statement{}, nil, false
 }
 
 // Announce makes the rig an Announcer.

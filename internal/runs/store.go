@@ -142,9 +142,9 @@ func existing(id uuid.UUID, found bool, err error) error {
 	return err
 }
 
-// save writes what a run's methods change, and events at the end of its log, with the commit of the
-// transaction. written is filled by then.
-func (s store) save(ctx context.Context, r Run, events []pending, written *[]event.Event) error {
+// save writes what a run's methods change, events at the end of its log and more behind these, with the
+// commit of the transaction. written is filled by then.
+func (s store) save(ctx context.Context, r Run, events []pending, written *[]event.Event, more ...postgres.Statement) error {
 	update, err := updateStatement(r)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (s store) save(ctx context.Context, r Run, events []pending, written *[]eve
 	if len(events) == 0 {
 		return s.db.Finally(ctx, update)
 	}
-	return s.db.Finally(ctx, update, s.appendStatement(r.TenantID, events, written, new(string)))
+	return s.db.Finally(ctx, append([]postgres.Statement{update, s.appendStatement(r.TenantID, events, written, new(string))}, more...)...)
 }
 
 func updateStatement(r Run) (postgres.Statement, error) {

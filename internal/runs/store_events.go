@@ -21,6 +21,11 @@ type pending struct {
 	data  json.RawMessage
 }
 
+// event gives the event as it stands, or will stand, in its log.
+func (p pending) event(tenant uuid.UUID, seq int64) event.Event {
+	return event.Event{TenantID: tenant, RunID: p.runID, Seq: seq, Type: p.typ, At: p.at, Data: p.data}
+}
+
 // Channel is where the database announces that logs grew: "<tenant>:<run>:<last seq>:<origin>"
 // for each; the origin is the process that appended.
 const Channel = "lari_run_events"
@@ -113,13 +118,13 @@ func (s store) lifecycleEvents(ctx context.Context, tenant, run uuid.UUID) ([]ev
 		[]any{run}, scanEvent(tenant))
 }
 
-// traces tells what earlier attempts at a step left in the log: that it begins, and deltas of its message
-// that no restart has taken back.
-func (s store) traces(ctx context.Context, run uuid.UUID, step int) (begun, half bool, err error) {
+// traces tells what earlier attempts at a step left in the log: where it begins (zero: nowhere), and whether
+// there are deltas of its message that no restart has taken back.
+func (s store) traces(ctx context.Context, run uuid.UUID, step int) (begun int64, half bool, err error) {
 	err = s.db.Query(ctx, `
 		with of_step as (
 			select seq, type, data from run_events where run_id = $1 and (data ->> 'step')::int = $2)
-		select exists (select from of_step where type = 'run_progress' and data ->> 'phase' = 'step' and data ->> 'detail' = 'begin'),
+		select coalesce((select min(seq) from of_step where type = 'run_progress' and data ->> 'phase' = 'step' and data ->> 'detail' = 'begin'), 0),
 			exists (select from of_step where type = 'message_delta'
 				and seq > coalesce((select max(seq) from of_step where type = 'attempt_restarted'), 0))`,
 		[]any{run, step}, func(rows pgx.Rows) error {

@@ -158,21 +158,18 @@ func scanMessage(row pgx.CollectableRow) (LiveMessage, error) {
 	return m, err
 }
 
-// turn reads what a step begins with in one round trip. open also assigns the messages that wait to it
-// and says in the log that it begins; a run that has ended, or is not there, is an error.
-func (s store) turn(ctx context.Context, run uuid.UUID, step int, open bool, begins event.Draft) (t Turn, events []event.Event, err error) {
+// turn reads what a step begins with in one round trip. With events that open the step it also assigns the
+// messages that wait to it, appends these, and runs the statements of post behind them; a run that has ended, or is not there, is an error.
+func (s store) turn(ctx context.Context, run uuid.UUID, step int, opens []pending, post []postgres.Statement) (t Turn, events []event.Event, err error) {
 	var found bool
 	var calls []ToolCall
 	statements := []postgres.Statement{findStatement(run, &t.Run, &found)}
-	if step > 1 || !open {
+	if step > 1 || len(opens) == 0 {
 		statements = append(statements, stepsStatements(run, &t.Steps, &calls)...)
 	}
-	if open {
-		opening, err := s.openStatements(scope.Tenant(ctx), run, step, []event.Draft{begins}, &t.Messages, &events)
-		if err != nil {
-			return Turn{}, nil, err
-		}
-		statements = append(statements, opening...)
+	if len(opens) > 0 {
+		statements = append(statements, s.openStatements(scope.Tenant(ctx), run, step, opens, &t.Messages, &events)...)
+		statements = append(statements, post...)
 	}
 	err = s.db.Batch(ctx, statements...)
 	t.Steps = withCalls(t.Steps, calls)
@@ -188,25 +185,15 @@ func (s store) turn(ctx context.Context, run uuid.UUID, step int, open bool, beg
 }
 
 // reopen assigns the messages that wait to a step that is tried again, and adds events to the log.
-func (s store) reopen(ctx context.Context, t *Turn, step int, drafts []event.Draft) (events []event.Event, err error) {
-	statements, err := s.openStatements(t.Run.TenantID, t.Run.ID, step, drafts, &t.Messages, &events)
-	if err != nil {
-		return nil, err
-	}
-	err = s.db.Batch(ctx, statements...)
+func (s store) reopen(ctx context.Context, t *Turn, step int, batch []pending, post []postgres.Statement) (events []event.Event, err error) {
+	err = s.db.Batch(ctx, append(s.openStatements(t.Run.TenantID, t.Run.ID, step, batch, &t.Messages, &events), post...)...)
 	return events, err
 }
 
-func (s store) openStatements(
-	tenant, run uuid.UUID, step int, drafts []event.Draft, messages *[]LiveMessage, events *[]event.Event,
-) ([]postgres.Statement, error) {
-	batch, err := encode(run, now(), drafts)
-	if err != nil {
-		return nil, err
-	}
+func (s store) openStatements(tenant, run uuid.UUID, step int, batch []pending, messages *[]LiveMessage, events *[]event.Event) []postgres.Statement {
 	statements := []postgres.Statement{injectStatement(run, step, messages)}
 	if len(batch) > 0 {
 		statements = append(statements, s.appendStatement(tenant, batch, events, new(string)))
 	}
-	return statements, nil
+	return statements
 }

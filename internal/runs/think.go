@@ -31,11 +31,20 @@ type Taken struct {
 // BeginStep opens a step: messages that wait are injected, the log says that the step begins, and, when
 // an earlier attempt left half a message behind, that its deltas are void.
 func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int) (Turn, error) {
-	begins := progress(event.PhaseStep, step, event.DetailBegin, "")
-	t, events, err := s.store.turn(ctx, id, step, attempt == 1, begins)
+	begins, err := encode(id, now(), []event.Draft{progress(event.PhaseStep, step, event.DetailBegin, "")})
 	if err != nil {
 		return Turn{}, err
 	}
+	var opens []pending
+	if attempt == 1 {
+		opens = begins
+	}
+	post, committed := s.post(scope.Tenant(ctx), id, nil, opens)
+	t, events, err := s.store.turn(ctx, id, step, opens, post)
+	if err != nil {
+		return Turn{}, err
+	}
+	committed()
 	if last := len(t.Steps) - 1; last >= 0 && t.Steps[last].Number >= step {
 		taken := t.Steps[last].taken(t.Run)
 		t.Recorded = &taken
@@ -46,23 +55,39 @@ func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int
 		}
 	}
 	s.Log.publish(events)
+	if err := s.postMissing(ctx, t.Run, events); err != nil {
+		return Turn{}, err
+	}
 	return t, s.announce(ctx, t.Run, events)
 }
 
 // resume opens a step that an earlier attempt may have opened before.
-func (s *Service) resume(ctx context.Context, t *Turn, step, attempt int, begins event.Draft) ([]event.Event, error) {
+func (s *Service) resume(ctx context.Context, t *Turn, step, attempt int, begins []pending) ([]event.Event, error) {
 	begun, half, err := s.store.traces(ctx, t.Run.ID, step)
 	if err != nil {
 		return nil, err
 	}
-	var drafts []event.Draft
-	if !begun {
-		drafts = append(drafts, begins)
+	var batch []pending
+	if begun == 0 {
+		batch = append(batch, begins...)
+	} else if err := s.postMissing(ctx, t.Run, []event.Event{begins[0].event(t.Run.TenantID, begun)}); err != nil {
+		return nil, err
 	}
 	if half {
-		drafts = append(drafts, event.Draft{Type: event.AttemptRestarted, Data: event.Restarted{MessageID: MessageID(t.Run.ID, step), Step: step, Attempt: attempt}})
+		restarted, err := encode(t.Run.ID, now(), []event.Draft{{Type: event.AttemptRestarted, Data: event.Restarted{
+			MessageID: MessageID(t.Run.ID, step), Step: step, Attempt: attempt,
+		}}})
+		if err != nil {
+			return nil, err
+		}
+		batch = append(batch, restarted...)
 	}
-	return s.store.reopen(ctx, t, step, drafts)
+	post, committed := s.post(t.Run.TenantID, t.Run.ID, nil, batch)
+	events, err := s.store.reopen(ctx, t, step, batch, post)
+	if err == nil {
+		committed()
+	}
+	return events, err
 }
 
 // RecordStep writes what the model said and asked for, behind the last of its deltas. Recorded twice it is

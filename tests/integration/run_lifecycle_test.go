@@ -122,7 +122,7 @@ func TestAlertsTellHowRunsEnd(t *testing.T) {
 	cancel(t, x, r.ID, "")
 	end := last(wholeLog(t, x, r.ID))
 	_ = s.Temporal.GetWorkflow(soon(t), workflows.RunWorkflowID(x.ID, r.ID), "").Get(soon(t), nil) // what is announced has been announced
-	_, err = s.Temporal.DescribeWorkflowExecution(t.Context(), workflows.DeliveryWorkflowID(x.ID, r.ID, end.Seq, "alerts"), "")
+	_, err = s.Temporal.DescribeWorkflowExecution(t.Context(), workflows.DeliveryWorkflowID(connectors.Delivery{TenantID: x.ID, RunID: r.ID, Seq: end.Seq, Connector: "alerts"}), "")
 	var missing *serviceerror.NotFound
 	if !errors.As(err, &missing) {
 		t.Errorf("there is a delivery for a cancelled run: %v", err)

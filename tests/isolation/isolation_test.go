@@ -5,6 +5,7 @@ package isolation
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,9 @@ func TestEveryTableIsFenced(t *testing.T) {
 		want := []string{
 			"PERMISSIVE ALL authenticated", "PERMISSIVE ALL service_role",
 			"RESTRICTIVE DELETE authenticated", "RESTRICTIVE INSERT authenticated", "RESTRICTIVE UPDATE authenticated",
+		}
+		if hidden[tb.name] {
+			want = slices.Insert(want, 4, "RESTRICTIVE SELECT authenticated")
 		}
 		if strings.Join(policies, "; ") != strings.Join(want, "; ") {
 			t.Errorf("%s: its policies are %v, want %v", tb.name, policies, want)
@@ -139,7 +143,7 @@ func TestATenantsUserReadsButNeverWrites(t *testing.T) {
 			for name, user := range map[string]caller{"a user": f.user, "one who says false": claimsWriter} {
 				n, err := user.attempt(t.Context(), conn, try.sql, try.args...)
 				switch {
-				case what == "select":
+				case what == "select" && !hidden[tb.name]:
 					if n != 1 || err != nil {
 						t.Errorf("%s: %s sees %d rows (error %v), want its own one", tb.name, name, n, err)
 					}

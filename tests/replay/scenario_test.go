@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
 
+	"github.com/larirun/lari/connectors"
 	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/app"
 	"github.com/larirun/lari/internal/event"
@@ -158,7 +159,9 @@ func (p played) histories(t *testing.T, sc scenario) []*history.History {
 	t.Helper()
 	found := chain(t, p.system.Temporal, workflows.RunWorkflowID(p.tenant.ID, p.run.ID))
 	if sc.body != "" {
-		delivery := workflows.DeliveryWorkflowID(p.tenant.ID, p.run.ID, p.events[len(p.events)-1].Seq, "webhook")
+		delivery := workflows.DeliveryWorkflowID(connectors.Delivery{
+			TenantID: p.tenant.ID, RunID: p.run.ID, Seq: p.events[len(p.events)-1].Seq, Connector: "webhook",
+		})
 		if err := p.system.Temporal.GetWorkflow(t.Context(), delivery, "").Get(t.Context(), nil); err != nil {
 			t.Fatalf("the delivery: %v", err)
 		}

@@ -1,0 +1,185 @@
+package deliveries
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/postgres"
+)
+
+type store struct {
+	db *postgres.DB
+}
+
+// postStatement reads the run's agent and the end of its log, which the transaction around it has just
+// written and holds. What a closed log did not take is posted to nobody.
+func postStatement(tenant, run uuid.UUID, postings []Posting, endpoints bool, keys *[]Key) postgres.Statement {
+	var seqs, behinds, staticSeqs, staticBehinds []int64
+	var types, staticTypes, names []string
+	for _, p := range postings {
+		if endpoints {
+			seqs, behinds, types = append(seqs, p.Seq), append(behinds, int64(p.Behind)), append(types, string(p.Type))
+		}
+		for _, name := range p.Connectors {
+			staticSeqs, staticBehinds = append(staticSeqs, p.Seq), append(staticBehinds, int64(p.Behind))
+			staticTypes, names = append(staticTypes, string(p.Type)), append(names, name)
+		}
+	}
+	return postgres.Statement{
+		SQL: `
+			insert into deliveries (tenant_id, run_id, seq, type, connector, endpoint_id)
+			select $1, $2, v.seq, v.type, p.connector, p.endpoint
+			from run_logs l cross join (
+				select i.seq, i.behind, i.type, $3::text as connector, e.id as endpoint
+				from unnest($4::bigint[], $5::bigint[], $6::text[]) as i (seq, behind, type)
+				join webhook_endpoints e on e.tenant_id = $1 and e.status = 'enabled' and i.type = any(e.events)
+					and (e.agent_id is null or e.agent_id = (select agent_id from agent_runs where id = $2))
+				union all
+				select i.seq, i.behind, i.type, i.connector, null
+				from unnest($7::bigint[], $8::bigint[], $9::text[], $10::text[]) as i (seq, behind, type, connector)) p
+			join run_events v on v.run_id = $2 and v.seq = coalesce(nullif(p.seq, 0), l.last_seq - p.behind) and v.type = p.type
+			where l.run_id = $2
+			on conflict do nothing
+			returning seq, connector, endpoint_id`,
+		Args: []any{tenant, run, Endpoints, seqs, behinds, types, staticSeqs, staticBehinds, staticTypes, names},
+		Read: postgres.Rows(keys, func(row pgx.CollectableRow) (Key, error) {
+			k := Key{TenantID: tenant, RunID: run}
+			err := row.Scan(&k.Seq, &k.Connector, &k.EndpointID)
+			return k, err
+		}),
+	}
+}
+
+// ofKey finds the row of a key whose parts are $1 to $4.
+const ofKey = `run_id = $1 and seq = $2 and connector = $3 and endpoint_id is not distinct from $4`
+
+func (k Key) args(more ...any) []any {
+	return append([]any{k.RunID, k.Seq, k.Connector, k.EndpointID}, more...)
+}
+
+const columns = `id, tenant_id, endpoint_id, run_id, seq, type, connector, status, attempts, error, created_at, finished_at`
+
+func scan(row pgx.CollectableRow) (Delivery, error) {
+	var d Delivery
+	err := row.Scan(&d.ID, &d.tenant, &d.EndpointID, &d.RunID, &d.Seq, &d.Type, &d.Connector, &d.Status, &d.Attempts, &d.Error, &d.CreatedAt, &d.FinishedAt)
+	return d, err
+}
+
+func (s store) begin(ctx context.Context, k Key, typ string) (d Delivery, err error) {
+	var found bool
+	err = s.db.Batch(ctx,
+		postgres.Statement{
+			SQL: `insert into deliveries (run_id, seq, connector, endpoint_id, tenant_id, type, handed_at)
+				values ($1, $2, $3, $4, $5, $6, now()) on conflict do nothing`,
+			Args: k.args(k.TenantID, typ),
+		},
+		postgres.Statement{SQL: `select ` + columns + ` from deliveries where ` + ofKey, Args: k.args(), Read: postgres.Row(&d, &found, scan)})
+	return d, existing(found, err)
+}
+
+func existing(found bool, err error) error {
+	if err == nil && !found {
+		err = fault.New(fault.NotFound, "There is no such delivery.")
+	}
+	return err
+}
+
+func (s store) record(ctx context.Context, k Key, a Attempt, led Status) error {
+	_, err := s.db.Exec(ctx, `
+		with changed as (
+			update deliveries set attempts = attempts + 1, error = $5, status = $6,
+				finished_at = case when $6 = 'pending' then null else $7::timestamptz + $8 * interval '1 millisecond' end
+			where `+ofKey+` and status = 'pending' returning tenant_id, id, attempts)
+		insert into delivery_attempts (tenant_id, delivery_id, n, at, duration_ms, status_code, error, response)
+		select tenant_id, id, attempts, $7, $8, $9, $5, $10 from changed`,
+		k.args(a.Error, string(led), a.At, a.DurationMS, a.StatusCode, a.Response)...)
+	return err
+}
+
+func (s store) giveUp(ctx context.Context, k Key) error {
+	_, err := s.db.Exec(ctx, `update deliveries set status = 'failed', finished_at = now() where `+ofKey+` and status = 'pending'`, k.args()...)
+	return err
+}
+
+func (s store) find(ctx context.Context, endpoint, id uuid.UUID) (d Delivery, attempts []Attempt, err error) {
+	var found bool
+	err = s.db.Batch(ctx,
+		postgres.Statement{
+			SQL: `select ` + columns + ` from deliveries where id = $1 and endpoint_id = $2`, Args: []any{id, endpoint},
+			Read: postgres.Row(&d, &found, scan),
+		},
+		postgres.Statement{
+			SQL: `select n, at, duration_ms, status_code, error, response from delivery_attempts where delivery_id = $1 order by n desc limit 200`, Args: []any{id},
+			Read: postgres.Rows(&attempts, func(row pgx.CollectableRow) (Attempt, error) {
+				var a Attempt
+				err := row.Scan(&a.N, &a.At, &a.DurationMS, &a.StatusCode, &a.Error, &a.Response)
+				return a, err
+			}),
+		})
+	return d, attempts, existing(found, err)
+}
+
+func (s store) list(ctx context.Context, f Filter, before uuid.UUID, limit int) ([]Delivery, error) {
+	statuses := make([]string, len(f.Status))
+	for i, st := range f.Status {
+		statuses[i] = string(st)
+	}
+	return postgres.All(ctx, s.db, `select `+columns+` from deliveries
+		where tenant_id = (select lari.tenant_id()) and endpoint_id = $1 and id < $2
+			and (cardinality($3::text[]) = 0 or status = any($3)) and ($4::uuid is null or run_id = $4)
+		order by id desc limit $5`, []any{f.EndpointID, before, statuses, f.RunID, limit}, scan)
+}
+
+// reopen makes a finished delivery pending again; reopened is false when it is pending already.
+func (s store) reopen(ctx context.Context, endpoint, id uuid.UUID) (d Delivery, reopened bool, err error) {
+	var found bool
+	err = s.db.Batch(ctx,
+		postgres.Statement{
+			SQL: `update deliveries set status = 'pending', finished_at = null, handed_at = null
+				where id = $1 and endpoint_id = $2 and status <> 'pending' returning true`,
+			Args: []any{id, endpoint}, Read: postgres.Row(&reopened, nil, pgx.RowTo[bool]),
+		},
+		postgres.Statement{
+			SQL: `select ` + columns + ` from deliveries where id = $1 and endpoint_id = $2`, Args: []any{id, endpoint},
+			Read: postgres.Row(&d, &found, scan),
+		})
+	return d, reopened, existing(found, err)
+}
+
+// unhanded gives pending deliveries of every tenant that the engine does not have yet.
+func (s store) unhanded(ctx context.Context, older time.Duration, limit int) ([]Key, error) {
+	return postgres.All(ctx, s.db, `select tenant_id, run_id, seq, connector, endpoint_id from deliveries
+		where handed_at is null and status = 'pending' and created_at < now() - $1::interval order by created_at limit $2`,
+		[]any{older, limit}, func(row pgx.CollectableRow) (Key, error) {
+			var k Key
+			err := row.Scan(&k.TenantID, &k.RunID, &k.Seq, &k.Connector, &k.EndpointID)
+			return k, err
+		})
+}
+
+func (s store) markHanded(ctx context.Context, keys []Key) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	n := len(keys)
+	runs, seqs, names, endpoints := make([]uuid.UUID, n), make([]int64, n), make([]string, n), make([]*uuid.UUID, n)
+	for i, k := range keys {
+		runs[i], seqs[i], names[i], endpoints[i] = k.RunID, k.Seq, k.Connector, k.EndpointID
+	}
+	_, err := s.db.Exec(ctx, `
+		update deliveries d set handed_at = now()
+		from unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[]) as k (run_id, seq, connector, endpoint_id)
+		where d.run_id = k.run_id and d.seq = k.seq and d.connector = k.connector and d.endpoint_id is not distinct from k.endpoint_id`,
+		runs, seqs, names, endpoints)
+	return err
+}
+
+// purge removes finished deliveries of every tenant, with their attempts, that are older than age.
+func (s store) purge(ctx context.Context, age time.Duration, limit int) (int64, error) {
+	return s.db.Exec(ctx, `delete from deliveries where id in (
+		select id from deliveries where created_at < now() - $1::interval and status <> 'pending' order by created_at limit $2)`, age, limit)
+}
