@@ -71,31 +71,17 @@ type outbox struct {
 	deliveries *deliveries.Service
 }
 
-func (p outbox) Post(tenant, run uuid.UUID, r *runs.Run, events []runs.Posted) (postgres.Statement, func(), bool) {
-	postings := make([]deliveries.Posting, 0, len(events))
-	for _, e := range events {
-		posting := deliveries.Posting{Type: e.Type, Seq: e.Seq, Behind: e.Behind}
-		if r != nil {
-			posting.Connectors = p.registry.Remote(activities.ConnectorEvent(*r, e.Event))
+func (p outbox) Listen(tenant uuid.UUID) (postgres.Statement, runs.Post) {
+	var listeners []deliveries.Listener
+	return p.deliveries.Listeners(tenant, &listeners), func(r runs.Run, events []runs.Posted) (postgres.Statement, func(), bool) {
+		postings := make([]deliveries.Posting, 0, len(events))
+		for _, e := range events {
+			postings = append(postings, deliveries.Posting{
+				Type: e.Type, Seq: e.Seq, Behind: e.Behind, Connectors: p.registry.Remote(activities.ConnectorEvent(r, e.Event)),
+			})
 		}
-		postings = append(postings, posting)
+		return p.deliveries.Post(tenant, r.ID, r.AgentID, postings, listeners)
 	}
-	statement, committed := p.deliveries.Post(tenant, run, postings, true)
-	return statement, committed, true
-}
-
-func (p outbox) PostMissing(r runs.Run, events []runs.Posted) (postgres.Statement, func(), bool) {
-	var postings []deliveries.Posting
-	for _, e := range events {
-		if names := p.registry.Remote(activities.ConnectorEvent(r, e.Event)); len(names) > 0 {
-			postings = append(postings, deliveries.Posting{Type: e.Type, Seq: e.Seq, Behind: e.Behind, Connectors: names})
-		}
-	}
-	if len(postings) == 0 {
-		return postgres.Statement{}, nil, false
-	}
-	statement, committed := p.deliveries.Post(r.TenantID, r.ID, postings, false)
-	return statement, committed, true
 }
 
 // deliveryEngine shows the engine to deliveries.

@@ -3,9 +3,11 @@ package deliveries
 import (
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/google/uuid"
 
+	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/page"
 	"github.com/larirun/lari/internal/platform/postgres"
@@ -28,12 +30,43 @@ func NewService(db *postgres.DB, engine Engine, log *slog.Logger) *Service {
 	return &Service{store: s, courier: newCourier(s, engine, log)}
 }
 
-// Post gives the statement that puts events of a run into the outbox: for the tenant's endpoints that want
-// them, if endpoints is set, and for the named connectors. It follows the append of the events in their
-// transaction; posted is called after the commit. A delivery that is there already stays as it is.
-func (s *Service) Post(tenant, run uuid.UUID, postings []Posting, endpoints bool) (statement postgres.Statement, posted func()) {
+// Listener is an endpoint of the tenant that is told of events.
+type Listener struct {
+	ID      uuid.UUID
+	Events  []string
+	AgentID *uuid.UUID // of the runs whose events it is told; nil: of all
+}
+
+// wants reports whether the listener is told of events of this type of the agent's runs.
+func (l Listener) wants(t event.Type, agent uuid.UUID) bool {
+	return slices.Contains(l.Events, string(t)) && (l.AgentID == nil || *l.AgentID == agent)
+}
+
+// Listeners gives the statement that reads the tenant's endpoints.
+func (s *Service) Listeners(tenant uuid.UUID, found *[]Listener) postgres.Statement {
+	return listenersStatement(tenant, found)
+}
+
+// Post gives the statement that puts events of a run into the outbox, for the connectors that they name and
+// for the listeners that want them. It follows the append of the events in their transaction; posted is
+// called after the commit. A delivery that is there already stays as it is. ok is false when there is none.
+func (s *Service) Post(tenant, run, agent uuid.UUID, postings []Posting, listeners []Listener) (statement postgres.Statement, posted func(), ok bool) {
+	var rows []outgoing
+	for _, p := range postings {
+		for _, name := range p.Connectors {
+			rows = append(rows, outgoing{p, name, nil})
+		}
+		for _, l := range listeners {
+			if l.wants(p.Type, agent) {
+				rows = append(rows, outgoing{p, Endpoints, &l.ID})
+			}
+		}
+	}
+	if len(rows) == 0 {
+		return postgres.Statement{}, nil, false
+	}
 	var keys []Key
-	return postStatement(tenant, run, postings, endpoints, &keys), func() { s.courier.offer(keys) }
+	return postStatement(tenant, run, rows, &keys), func() { s.courier.offer(keys) }, true
 }
 
 // RunCourier hands what was posted to the engine until ctx ends; also what other processes posted and did

@@ -15,37 +15,45 @@ type store struct {
 	db *postgres.DB
 }
 
-// postStatement reads the run's agent and the end of its log, which the transaction around it has just
-// written and holds. What a closed log did not take is posted to nobody.
-func postStatement(tenant, run uuid.UUID, postings []Posting, endpoints bool, keys *[]Key) postgres.Statement {
-	var seqs, behinds, staticSeqs, staticBehinds []int64
-	var types, staticTypes, names []string
-	for _, p := range postings {
-		if endpoints {
-			seqs, behinds, types = append(seqs, p.Seq), append(behinds, int64(p.Behind)), append(types, string(p.Type))
-		}
-		for _, name := range p.Connectors {
-			staticSeqs, staticBehinds = append(staticSeqs, p.Seq), append(staticBehinds, int64(p.Behind))
-			staticTypes, names = append(staticTypes, string(p.Type)), append(names, name)
-		}
+// outgoing is a delivery that is to be written.
+type outgoing struct {
+	Posting
+	connector string
+	endpoint  *uuid.UUID
+}
+
+func listenersStatement(tenant uuid.UUID, found *[]Listener) postgres.Statement {
+	return postgres.Statement{
+		SQL:  `select id, events, agent_id from webhook_endpoints where tenant_id = $1 and status = 'enabled'`,
+		Args: []any{tenant},
+		Read: postgres.Rows(found, func(row pgx.CollectableRow) (Listener, error) {
+			var l Listener
+			err := row.Scan(&l.ID, &l.Events, &l.AgentID)
+			return l, err
+		}),
+	}
+}
+
+// postStatement reads the end of the run's log, which the transaction around it has just written and
+// holds. What the log did not take is posted to nobody; an endpoint that was removed meanwhile is left out.
+func postStatement(tenant, run uuid.UUID, rows []outgoing, keys *[]Key) postgres.Statement {
+	n := len(rows)
+	seqs, behinds := make([]int64, n), make([]int64, n)
+	types, names, endpoints := make([]string, n), make([]string, n), make([]*uuid.UUID, n)
+	for i, r := range rows {
+		seqs[i], behinds[i], types[i], names[i], endpoints[i] = r.Seq, int64(r.Behind), string(r.Type), r.connector, r.endpoint
 	}
 	return postgres.Statement{
 		SQL: `
 			insert into deliveries (tenant_id, run_id, seq, type, connector, endpoint_id)
 			select $1, $2, v.seq, v.type, p.connector, p.endpoint
-			from run_logs l cross join (
-				select i.seq, i.behind, i.type, $3::text as connector, e.id as endpoint
-				from unnest($4::bigint[], $5::bigint[], $6::text[]) as i (seq, behind, type)
-				join webhook_endpoints e on e.tenant_id = $1 and e.status = 'enabled' and i.type = any(e.events)
-					and (e.agent_id is null or e.agent_id = (select agent_id from agent_runs where id = $2))
-				union all
-				select i.seq, i.behind, i.type, i.connector, null
-				from unnest($7::bigint[], $8::bigint[], $9::text[], $10::text[]) as i (seq, behind, type, connector)) p
+			from run_logs l
+			cross join unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::uuid[]) as p (seq, behind, type, connector, endpoint)
 			join run_events v on v.run_id = $2 and v.seq = coalesce(nullif(p.seq, 0), l.last_seq - p.behind) and v.type = p.type
-			where l.run_id = $2
+			where l.run_id = $2 and (p.endpoint is null or (select true from webhook_endpoints e where e.id = p.endpoint for key share))
 			on conflict do nothing
 			returning seq, connector, endpoint_id`,
-		Args: []any{tenant, run, Endpoints, seqs, behinds, types, staticSeqs, staticBehinds, staticTypes, names},
+		Args: []any{tenant, run, seqs, behinds, types, names, endpoints},
 		Read: postgres.Rows(keys, func(row pgx.CollectableRow) (Key, error) {
 			k := Key{TenantID: tenant, RunID: run}
 			err := row.Scan(&k.Seq, &k.Connector, &k.EndpointID)

@@ -57,13 +57,14 @@ type Announcer interface {
 
 // Outbox keeps what remote connectors are to be told in the transaction that records it.
 type Outbox interface {
-	// Post gives the statement that does so for events of a run, and what to call after its commit. It
-	// follows the append of the events. A nil run: only for receivers that need not know it. ok is false when there
-	// is nothing to keep.
-	Post(tenant, id uuid.UUID, r *Run, events []Posted) (statement postgres.Statement, committed func(), ok bool)
-	// PostMissing is Post for those that a nil run left out.
-	PostMissing(r Run, events []Posted) (statement postgres.Statement, committed func(), ok bool)
+	// Listen gives the statement that reads who listens to the tenant's runs, and what posts to them
+	// once it has been read.
+	Listen(tenant uuid.UUID) (postgres.Statement, Post)
 }
+
+// Post gives the statement that puts events of a run into the outbox, and what to call after its commit; it
+// follows the append of the events. What is there already stays as it is. ok is false when nobody listens.
+type Post func(r Run, events []Posted) (statement postgres.Statement, committed func(), ok bool)
 
 // Posted is a lifecycle event for the outbox. Seq zero: it has just been appended, and Behind events of the
 // same append stand behind it.
@@ -248,14 +249,15 @@ func (s *Service) Send(ctx context.Context, id, messageID uuid.UUID, text string
 }
 
 // change applies fn to a run and writes its new state and the events that fn gives in one transaction of
-// two round trips: statements of with follow the run's lock in the first, state and events go with the
-// commit in the second.
+// two round trips: statements of with follow the run's lock in the first, state, events and what remote
+// connectors are told of them go with the commit in the second.
 func (s *Service) change(
 	ctx context.Context, id uuid.UUID, fn func(context.Context, *Run) ([]event.Draft, error), with ...postgres.Statement,
 ) (r Run, events []event.Event, err error) {
 	err = s.DB.Tx(ctx, func(ctx context.Context) error {
 		events = nil
-		if r, err = s.store.lock(ctx, id, with...); err != nil {
+		listeners, post := s.Outbox.Listen(scope.Tenant(ctx))
+		if r, err = s.store.lock(ctx, id, append(with, listeners)...); err != nil {
 			return err
 		}
 		closed := r.Status.Final()
@@ -271,49 +273,38 @@ func (s *Service) change(
 			return err
 		}
 		postgres.AfterCommit(ctx, func() { s.Log.publish(events) })
-		post, committed := s.post(r.TenantID, r.ID, &r, batch)
-		postgres.AfterCommit(ctx, committed)
-		return s.store.save(ctx, r, batch, &events, post...)
+		var more []postgres.Statement
+		if statement, committed, ok := post(r, lifecycle(batch)); ok {
+			postgres.AfterCommit(ctx, committed)
+			more = append(more, statement)
+		}
+		return s.store.save(ctx, r, batch, &events, more...)
 	})
 	return r, events, err
 }
 
-// post gives the statements that follow the append of a batch in its transaction, and what follows the commit.
-func (s *Service) post(tenant, id uuid.UUID, r *Run, batch []pending) (statements []postgres.Statement, committed func()) {
+// lifecycle gives those of a batch that connectors are told.
+func lifecycle(batch []pending) []Posted {
 	var events []Posted
 	for i, p := range batch {
 		if p.typ.Hook() != event.HookNone {
-			events = append(events, Posted{Event: p.event(tenant, 0), Behind: len(batch) - 1 - i})
+			events = append(events, Posted{Event: p.event(0), Behind: len(batch) - 1 - i})
 		}
 	}
-	if len(events) > 0 {
-		if statement, committed, ok := s.Outbox.Post(tenant, id, r, events); ok {
-			return []postgres.Statement{statement}, committed
-		}
-	}
-	return nil, func() {}
+	return events
 }
 
-// postMissing keeps events for connectors that could not be asked before the run was known.
-func (s *Service) postMissing(ctx context.Context, r Run, events []event.Event) error {
-	var posted []Posted
-	for _, e := range events {
-		if e.Type.Hook() != event.HookNone {
-			posted = append(posted, Posted{Event: e})
-		}
-	}
-	if len(posted) == 0 {
-		return nil
-	}
-	statement, committed, ok := s.Outbox.PostMissing(r, posted)
+// post puts an event that is in the log already into the outbox.
+func (s *Service) post(ctx context.Context, r Run, post Post, e event.Event) error {
+	statement, committed, ok := post(r, []Posted{{Event: e}})
 	if !ok {
 		return nil
 	}
-	if err := s.DB.Batch(ctx, statement); err != nil {
-		return err
+	err := s.DB.Batch(ctx, statement)
+	if err == nil {
+		committed()
 	}
-	committed()
-	return nil
+	return err
 }
 
 func (s *Service) announce(ctx context.Context, r Run, events []event.Event) error {

@@ -41,12 +41,10 @@ func newRig(t *testing.T) *rig {
 // noOutbox has nobody to tell.
 type noOutbox struct{}
 
-func (noOutbox) Post(uuid.UUID, uuid.UUID, *runs.Run, []runs.Posted) (postgres.Statement, func(), bool) {
-	return postgres.Statement{}, nil, false
-}
-
-func (noOutbox) PostMissing(runs.Run, []runs.Posted) (postgres.Statement, func(), bool) {
-	return postgres.Statement{}, nil, false
+func (noOutbox) Listen(uuid.UUID) (postgres.Statement, runs.Post) {
+	return postgres.Statement{SQL: `select`}, func(runs.Run, []runs.Posted) (postgres.Statement, func(), bool) {
+		return postgres.Statement{}, nil, false
+	}
 }
 
 // Announce makes the rig an Announcer.

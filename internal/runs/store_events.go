@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -22,8 +23,8 @@ type pending struct {
 }
 
 // event gives the event as it stands, or will stand, in its log.
-func (p pending) event(tenant uuid.UUID, seq int64) event.Event {
-	return event.Event{TenantID: tenant, RunID: p.runID, Seq: seq, Type: p.typ, At: p.at, Data: p.data}
+func (p pending) event(seq int64) event.Event {
+	return event.Event{RunID: p.runID, Seq: seq, Type: p.typ, At: p.at, Data: p.data}
 }
 
 // Channel is where the database announces that logs grew: "<tenant>:<run>:<last seq>:<origin>"
@@ -35,13 +36,51 @@ const Channel = "lari_run_events"
 // closed log are left out: nothing follows the final event. A final event closes its log. tx names the
 // transaction for committed; it is left alone when nothing is written.
 func (s store) appendStatement(tenant uuid.UUID, batch []pending, written *[]event.Event, tx *string) postgres.Statement {
-	n := len(batch)
-	runIDs, types, ats, datas := make([]uuid.UUID, n), make([]string, n), make([]clock.Time, n), make([]string, n)
+	if slices.ContainsFunc(batch, func(p pending) bool { return p.runID != batch[0].runID }) {
+		return s.appendManyStatement(tenant, batch, written, tx)
+	}
+	types, ats, datas := columnsOf(batch)
+	return postgres.Statement{
+		SQL: appendOneSQL, Args: []any{tenant, batch[0].runID, types, ats, datas, len(batch), slices.ContainsFunc(batch, pending.final), s.origin},
+		Read: postgres.Rows(written, func(row pgx.CollectableRow) (event.Event, error) {
+			e := event.Event{TenantID: tenant, RunID: batch[0].runID}
+			err := row.Scan(&e.Seq, &e.Type, &e.At, &e.Data, tx, nil)
+			return e, err
+		}),
+	}
+}
+
+func columnsOf(batch []pending) (types []string, ats []clock.Time, datas []string) {
+	for _, p := range batch {
+		types, ats, datas = append(types, string(p.typ)), append(ats, p.at), append(datas, string(p.data))
+	}
+	return types, ats, datas
+}
+
+func (p pending) final() bool { return p.typ.Final() }
+
+// appendOneSQL is appendManySQL for events of a single run, which most appends are.
+const appendOneSQL = `
+		with head as (
+			update run_logs set last_seq = last_seq + $6, closed = $7 where run_id = $2 and not closed
+			returning last_seq - $6 as base, last_seq),
+		added as (
+			insert into run_events (tenant_id, run_id, seq, type, at, data)
+			select $1, $2, h.base + i.ord, i.type, i.at, i.data::jsonb
+			from head h, unnest($3::text[], $4::timestamptz[], $5::text[]) with ordinality as i (type, at, data, ord)
+			returning seq, type, at, data)
+		select a.seq, a.type, a.at, a.data, pg_current_xact_id()::text,
+			pg_notify('` + Channel + `', $1::text || ':' || $2 || ':' || h.last_seq || ':' || $8) -- the same one each time: one
+		from added a, head h order by a.seq`
+
+func (s store) appendManyStatement(tenant uuid.UUID, batch []pending, written *[]event.Event, tx *string) postgres.Statement {
+	types, ats, datas := columnsOf(batch)
+	runIDs := make([]uuid.UUID, len(batch))
 	for i, p := range batch {
-		runIDs[i], types[i], ats[i], datas[i] = p.runID, string(p.typ), p.at, string(p.data)
+		runIDs[i] = p.runID
 	}
 	return postgres.Statement{
-		SQL: appendSQL, Args: []any{tenant, runIDs, types, ats, datas, s.origin},
+		SQL: appendManySQL, Args: []any{tenant, runIDs, types, ats, datas, s.origin},
 		Read: postgres.Rows(written, func(row pgx.CollectableRow) (event.Event, error) {
 			e := event.Event{TenantID: tenant}
 			err := row.Scan(&e.RunID, &e.Seq, &e.Type, &e.At, &e.Data, tx)
@@ -50,7 +89,7 @@ func (s store) appendStatement(tenant uuid.UUID, batch []pending, written *[]eve
 	}
 }
 
-const appendSQL = `
+const appendManySQL = `
 		with input as materialized (
 			select * from unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) with ordinality as i (run_id, type, at, data, ord)),
 		locked as materialized (

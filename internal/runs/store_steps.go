@@ -159,17 +159,16 @@ func scanMessage(row pgx.CollectableRow) (LiveMessage, error) {
 }
 
 // turn reads what a step begins with in one round trip. With events that open the step it also assigns the
-// messages that wait to it, appends these, and runs the statements of post behind them; a run that has ended, or is not there, is an error.
-func (s store) turn(ctx context.Context, run uuid.UUID, step int, opens []pending, post []postgres.Statement) (t Turn, events []event.Event, err error) {
+// messages that wait to it and appends these; a run that has ended, or is not there, is an error.
+func (s store) turn(ctx context.Context, run uuid.UUID, step int, opens []pending, more ...postgres.Statement) (t Turn, events []event.Event, err error) {
 	var found bool
 	var calls []ToolCall
-	statements := []postgres.Statement{findStatement(run, &t.Run, &found)}
+	statements := append([]postgres.Statement{findStatement(run, &t.Run, &found)}, more...)
 	if step > 1 || len(opens) == 0 {
 		statements = append(statements, stepsStatements(run, &t.Steps, &calls)...)
 	}
 	if len(opens) > 0 {
 		statements = append(statements, s.openStatements(scope.Tenant(ctx), run, step, opens, &t.Messages, &events)...)
-		statements = append(statements, post...)
 	}
 	err = s.db.Batch(ctx, statements...)
 	t.Steps = withCalls(t.Steps, calls)
@@ -185,8 +184,8 @@ func (s store) turn(ctx context.Context, run uuid.UUID, step int, opens []pendin
 }
 
 // reopen assigns the messages that wait to a step that is tried again, and adds events to the log.
-func (s store) reopen(ctx context.Context, t *Turn, step int, batch []pending, post []postgres.Statement) (events []event.Event, err error) {
-	err = s.db.Batch(ctx, append(s.openStatements(t.Run.TenantID, t.Run.ID, step, batch, &t.Messages, &events), post...)...)
+func (s store) reopen(ctx context.Context, t *Turn, step int, batch []pending) (events []event.Event, err error) {
+	err = s.db.Batch(ctx, s.openStatements(t.Run.TenantID, t.Run.ID, step, batch, &t.Messages, &events)...)
 	return events, err
 }
 

@@ -30,6 +30,9 @@ type Taken struct {
 
 // BeginStep opens a step: messages that wait are injected, the log says that the step begins, and, when
 // an earlier attempt left half a message behind, that its deltas are void.
+//
+// It is one round trip where nobody outside listens to steps. Where somebody does, the outbox follows in
+// another: an attempt that fails between the two is followed by one that posts again.
 func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int) (Turn, error) {
 	begins, err := encode(id, now(), []event.Draft{progress(event.PhaseStep, step, event.DetailBegin, "")})
 	if err != nil {
@@ -39,55 +42,54 @@ func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int
 	if attempt == 1 {
 		opens = begins
 	}
-	post, committed := s.post(scope.Tenant(ctx), id, nil, opens)
-	t, events, err := s.store.turn(ctx, id, step, opens, post)
+	listeners, post := s.Outbox.Listen(scope.Tenant(ctx))
+	t, events, err := s.store.turn(ctx, id, step, opens, listeners)
 	if err != nil {
 		return Turn{}, err
 	}
-	committed()
 	if last := len(t.Steps) - 1; last >= 0 && t.Steps[last].Number >= step {
 		taken := t.Steps[last].taken(t.Run)
 		t.Recorded = &taken
 	}
+	begun := begins[0].event(0)
 	if attempt > 1 && t.Recorded == nil {
-		if events, err = s.resume(ctx, &t, step, attempt, begins); err != nil {
+		if begun.Seq, events, err = s.resume(ctx, &t, step, attempt, begins); err != nil {
 			return Turn{}, err
 		}
 	}
+	if len(events) > 0 && events[0].Type == begun.Type {
+		begun.Seq = events[0].Seq
+	}
 	s.Log.publish(events)
-	if err := s.postMissing(ctx, t.Run, events); err != nil {
-		return Turn{}, err
+	if begun.Seq > 0 {
+		if err := s.post(ctx, t.Run, post, begun); err != nil {
+			return Turn{}, err
+		}
 	}
 	return t, s.announce(ctx, t.Run, events)
 }
 
-// resume opens a step that an earlier attempt may have opened before.
-func (s *Service) resume(ctx context.Context, t *Turn, step, attempt int, begins []pending) ([]event.Event, error) {
+// resume opens a step that an earlier attempt may have opened before; begun is where, zero for nowhere.
+func (s *Service) resume(ctx context.Context, t *Turn, step, attempt int, begins []pending) (begun int64, events []event.Event, err error) {
 	begun, half, err := s.store.traces(ctx, t.Run.ID, step)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	var batch []pending
 	if begun == 0 {
 		batch = append(batch, begins...)
-	} else if err := s.postMissing(ctx, t.Run, []event.Event{begins[0].event(t.Run.TenantID, begun)}); err != nil {
-		return nil, err
 	}
 	if half {
 		restarted, err := encode(t.Run.ID, now(), []event.Draft{{Type: event.AttemptRestarted, Data: event.Restarted{
 			MessageID: MessageID(t.Run.ID, step), Step: step, Attempt: attempt,
 		}}})
 		if err != nil {
-			return nil, err
+			return 0, nil, err
 		}
 		batch = append(batch, restarted...)
 	}
-	post, committed := s.post(t.Run.TenantID, t.Run.ID, nil, batch)
-	events, err := s.store.reopen(ctx, t, step, batch, post)
-	if err == nil {
-		committed()
-	}
-	return events, err
+	events, err = s.store.reopen(ctx, t, step, batch)
+	return begun, events, err
 }
 
 // RecordStep writes what the model said and asked for, behind the last of its deltas. Recorded twice it is
