@@ -52,6 +52,8 @@ type Activities struct {
 	Connectors *connectors.Registry
 	Deliveries *deliveries.Service
 	Heart      Heart
+	Haste      *Haste
+	DrainTime  time.Duration // how long an activity may go on once its worker stops
 	Observer   Observer
 	Logger     *slog.Logger
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -13,8 +14,12 @@ import (
 
 const (
 	// heartbeatEvery is how often a long activity says that its worker lives, and bounds how late it hears
-	// that its run is to stop: the answer carries that word. Each beat is a write at the server.
-	heartbeatEvery = 200 * time.Millisecond
+	// that its run is to stop when nobody prompts it: the answer carries that word. Each beat is a write at
+	// the server.
+	heartbeatEvery = time.Second
+	// Prompted, it asks soon, and again until the server has heard of the stop as well, or for so long.
+	promptedEvery = 15 * time.Millisecond
+	promptedFor   = 3 * time.Second
 	// heartbeatLimit bounds one beat; a server that takes longer is tried again.
 	heartbeatLimit = 3 * time.Second
 )
@@ -26,16 +31,19 @@ type Heart interface {
 }
 
 // heartbeat beats until the returned function is called, and ends the returned context when the activity
-// is to stop, has been given up, or has not been heard for so long that it must have been.
+// is to stop, has been given up, has not been heard for so long that it must have been, or when its worker
+// goes away.
 //
 // The SDK's own beats are not used: it sends them no more often than it allows each to take, so that beats
 // that hear of a stop within a second would abort the activity whenever the server pauses for one.
-func (a *Activities) heartbeat(ctx context.Context) (context.Context, func()) {
+func (a *Activities) heartbeat(ctx context.Context, run uuid.UUID) (context.Context, func()) {
 	alive, end := context.WithCancelCause(ctx)
+	prompt, leave := a.Haste.watch(run)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := a.beat(alive)
+		defer leave()
+		err := a.beat(alive, prompt)
 		end(err)
 		if temporal.IsCanceledError(err) {
 			activity.RecordHeartbeat(ctx) // the SDK lets only those end as cancelled whom it told so itself
@@ -47,18 +55,40 @@ func (a *Activities) heartbeat(ctx context.Context) (context.Context, func()) {
 	}
 }
 
+// errWorkerStops ends an activity that its stopping worker has no more time for. Said in time, the server
+// gives the activity to another worker at once; otherwise only when the beats stay away.
+var errWorkerStops = errors.New("the worker stops")
+
 // beat returns why the activity must end; nil when ctx ended first.
-func (a *Activities) beat(ctx context.Context) error {
+func (a *Activities) beat(ctx context.Context, prompt <-chan struct{}) error {
 	info, heard := activity.GetInfo(ctx), time.Now()
-	ticker := time.NewTicker(heartbeatEvery)
-	defer ticker.Stop()
+	timer := time.NewTimer(heartbeatEvery)
+	defer timer.Stop()
+	stopping := activity.GetWorkerStopChannel(ctx)
+	var drained <-chan time.Time
+	var prompted time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
+		case <-stopping:
+			stopping = nil
+			draining := time.NewTimer(a.DrainTime)
+			defer draining.Stop()
+			drained = draining.C
+			continue
+		case <-drained:
+			return errWorkerStops
+		case <-prompt:
+			prompted = time.Now()
+		case <-timer.C:
 		}
 		sent := time.Now()
+		if sent.Sub(prompted) < promptedFor {
+			timer.Reset(promptedEvery)
+		} else {
+			timer.Reset(heartbeatEvery)
+		}
 		err := a.beatOnce(ctx, info.TaskToken)
 		switch {
 		case err == nil:

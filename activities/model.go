@@ -44,7 +44,7 @@ type CallRef struct {
 // the half-written text and asks again.
 func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, error) {
 	ctx = in.scoped(ctx)
-	ctx, stopHeartbeats := a.heartbeat(ctx)
+	ctx, stopHeartbeats := a.heartbeat(ctx, in.RunID)
 	defer stopHeartbeats()
 	ctx, stop := untilDeadline(ctx, in.Deadline)
 	defer stop()

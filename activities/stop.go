@@ -29,8 +29,11 @@ func stopped(ctx context.Context) bool {
 // interrupted translates an activity's error. Whatever fails because the run is to stop is that stop, and
 // no failure of the run.
 func interrupted(ctx context.Context, err error) error {
-	if err != nil && stopped(ctx) {
+	switch {
+	case err != nil && stopped(ctx):
 		return stopError(ctx)
+	case err != nil && errors.Is(context.Cause(ctx), errWorkerStops):
+		return temporal.NewApplicationErrorWithOptions(errWorkerStops.Error(), "interrupted", temporal.ApplicationErrorOptions{NextRetryDelay: time.Millisecond})
 	}
 	return translate(err)
 }

@@ -29,7 +29,7 @@ type ToolCall struct {
 // model was not offered it cannot reach, whatever it was talked into asking for. A call whose worker died is made again: tools must bear that.
 func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 	ctx = in.scoped(ctx)
-	ctx, stopHeartbeats := a.heartbeat(ctx)
+	ctx, stopHeartbeats := a.heartbeat(ctx, in.RunID)
 	defer stopHeartbeats()
 	ctx, stop := untilDeadline(ctx, in.Deadline)
 	defer stop()
@@ -42,7 +42,7 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 	status := runs.ToolCompleted
 	if err != nil {
 		if tryAgain(ctx, err) {
-			return translate(err)
+			return interrupted(ctx, err)
 		}
 		status, result = runs.ToolFailed, a.explain(ctx, call, err)
 	}

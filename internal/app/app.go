@@ -173,10 +173,14 @@ func (a *App) joinDomains() error {
 	}
 	a.activities = &activities.Activities{
 		Runs: a.Runs, Deliveries: a.Deliveries, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
-		Tools: registry, Connectors: hooks, Heart: a.temporal, Observer: m, Logger: a.log,
+		Tools: registry, Connectors: hooks, Heart: a.temporal, Haste: activities.NewHaste(), DrainTime: drainTime(a.cfg.Limits.ShutdownTimeout), Observer: m, Logger: a.log,
 	}
 	return nil
 }
+
+// drainTime is how long activities of a stopping worker may go on: what is left is for writing down where
+// they stood, and for telling Temporal to give them to another worker.
+func drainTime(shutdown time.Duration) time.Duration { return max(shutdown-8*time.Second, shutdown/2) }
 
 // register is the list of this program's connectors, in the order in which they are told.
 func (a *App) register(hooks *connectors.Registry, guarded *egress.Client, m meter) error {

@@ -8,12 +8,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/larirun/lari/api"
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/worker"
 )
 
@@ -50,6 +53,10 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 	defer writers.Wait()
 	defer stopLogging()
 
+	if a.options.Worker {
+		writers.Go(func() { a.stopListener().Run(logging) })
+	}
+
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if !a.insist(ctx, "Temporal cannot be prepared yet", func() error { return a.engine.Prepare(ctx) }) {
@@ -79,6 +86,19 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		ready("")
 	}
 	return group.Wait()
+}
+
+// stopListener hears which runs were asked to stop.
+func (a *App) stopListener() postgres.Listener {
+	ignore := func() {} // what is missed is heard with the next heartbeat
+	return postgres.Listener{
+		URL: a.cfg.DatabaseDirectURL.Reveal(), Channel: runs.StopChannel, Connected: ignore, Disconnected: ignore, Log: a.log,
+		Notified: func(payload string) {
+			if run, err := uuid.Parse(payload); err == nil {
+				a.activities.Haste.Hurry(run)
+			}
+		},
+	}
 }
 
 // bounded gives a part time to stop, counted from now and not from a context that has ended.

@@ -194,7 +194,7 @@ func (s *Service) remove(ctx context.Context, r Run) (removed bool, err error) {
 // by its workflow. Asking twice is asking once; a run that has ended gives fault.RunFinal.
 func (s *Service) Cancel(ctx context.Context, id uuid.UUID, reason string) (Run, error) {
 	by := scope.From(ctx).Actor
-	r, events, err := s.change(ctx, id, func(_ context.Context, r *Run) ([]event.Draft, error) {
+	r, events, err := s.change(ctx, id, func(ctx context.Context, r *Run) ([]event.Draft, error) {
 		at := now()
 		if err := r.AskCancel(by, reason, at); err != nil {
 			return nil, err
@@ -202,7 +202,7 @@ func (s *Service) Cancel(ctx context.Context, id uuid.UUID, reason string) (Run,
 		if r.Status == Queued {
 			return r.Finish(Outcome{Status: Cancelled}, "", at)
 		}
-		return nil, nil
+		return nil, s.store.tellStop(ctx, id)
 	})
 	if err != nil {
 		return Run{}, err

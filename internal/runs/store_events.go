@@ -110,6 +110,14 @@ const appendManySQL = `
 		select a.run_id, a.seq, a.type, a.at, a.data, pg_current_xact_id()::text
 		from added a, (select count(*) from told) t order by a.run_id, a.seq`
 
+// StopChannel is where the database announces that a run was asked to stop: its id. Whoever executes it
+// hears of the stop from the engine, which is asked at once instead of some time later.
+const StopChannel = "lari_run_stops"
+
+func (s store) tellStop(ctx context.Context, run uuid.UUID) error {
+	return s.db.Finally(ctx, postgres.Statement{SQL: `select pg_notify('` + StopChannel + `', $1)`, Args: []any{run.String()}})
+}
+
 // committed reports how a transaction ended whose commit was not answered. While the server still holds
 // it open the answer is fault.Unavailable: ask again.
 func (s store) committed(ctx context.Context, tx string) (bool, error) {

@@ -151,7 +151,8 @@ func TestAStreamThatBreaksIsBegunAgain(t *testing.T) {
 	}
 }
 
-// A deploy in the middle of an answer: another worker begins it again.
+// A deploy in the middle of an answer: another worker begins it again, and does not wait for the heartbeats
+// of the one that left to stay away (ten seconds).
 func TestAWorkerThatLeavesInTheMiddleOfAnAnswer(t *testing.T) {
 	t.Parallel()
 	s := harness.NewSystem(t,
@@ -165,9 +166,13 @@ func TestAWorkerThatLeavesInTheMiddleOfAnAnswer(t *testing.T) {
 	follower := x.Follow(t, r.ID, 0)
 	follower.Until(t, event.MessageDelta)
 	must(t, s.Model.WaitChunks(soon(t), 3))
+	left := time.Now()
 	must(t, ignoreCancel(w.Stop()))
 	s.Start(t, app.Options{Worker: true})
 	follower.Rest(t)
+	if took := time.Since(left); took > 8*time.Second {
+		t.Errorf("the answer came %s after the worker left", took)
+	}
 	events := wholeLog(t, x, r.ID)
 	wantReadable(t, events)
 	if r = x.FindRun(t, r.ID); r.Status != "completed" || *r.Output != "This is the answer." || len(only(events, event.AttemptRestarted)) != 1 {
