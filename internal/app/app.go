@@ -157,11 +157,15 @@ func (a *App) joinDomains() error {
 	if a.Agents, err = agents.NewService(a.DB, toolNames{registry}); err != nil {
 		return err
 	}
+	slugs, err := newTenantSlugs(a.Tenants)
+	if err != nil {
+		return err
+	}
 	hooks := connectors.NewRegistry(a.engine, m, a.log)
 	a.Deliveries = deliveries.NewService(a.DB, deliveryEngine{a.engine}, a.log)
 	a.Log = runs.NewLog(a.DB, m, a.Metrics.Events.Appended, a.log)
 	a.Runs = runs.NewService(runs.Deps{
-		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
+		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents, slugs}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
 		Outbox: outbox{hooks, a.Deliveries}, Logger: a.log,
 		CheckURL: func(raw string) error {
 			_, err := guarded.ParseURL(raw)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/larirun/lari/activities"
 	"github.com/larirun/lari/connectors"
@@ -14,7 +15,9 @@ import (
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/knowledge"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/scope"
 	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/internal/threads"
 	"github.com/larirun/lari/internal/tools"
 )
@@ -22,17 +25,45 @@ import (
 // Domains do not know each other: the ports that one declares and another fills are joined here.
 
 // agentPort shows agents to runs.
-type agentPort struct{ agents *agents.Service }
+type agentPort struct {
+	agents *agents.Service
+	slugs  *tenantSlugs
+}
 
 func (p agentPort) ResolveAgent(ctx context.Context, ref string) (runs.AgentRef, error) {
 	a, err := p.agents.FindAgent(ctx, ref)
 	if err != nil {
 		return runs.AgentRef{}, err
 	}
-	return runs.AgentRef{ID: a.ID, Slug: a.Slug, Version: a.Version, Limits: runs.Limits{
+	return runs.AgentRef{ID: a.ID, Slug: a.Slug, Tenant: p.slugs.of(ctx), Version: a.Version, Limits: runs.Limits{
 		MaxTokens: a.Config.MaxTokens, MaxCostUSD: a.Config.MaxCost(), MaxSteps: a.Config.MaxSteps,
 		Timeout: a.Config.Timeout(), ApprovalTTL: a.Config.ApprovalTTL(),
 	}}, nil
+}
+
+// tenantSlugs remembers the slugs of tenants, which never change.
+type tenantSlugs struct {
+	tenants *tenants.Service
+	known   *lru.Cache[uuid.UUID, string]
+}
+
+func newTenantSlugs(t *tenants.Service) (*tenantSlugs, error) {
+	known, err := lru.New[uuid.UUID, string](1000)
+	return &tenantSlugs{t, known}, err
+}
+
+// of gives the slug of the context's tenant, or its id when it cannot be read: it is for people to see.
+func (s *tenantSlugs) of(ctx context.Context) string {
+	id := scope.Tenant(ctx)
+	if slug, ok := s.known.Get(id); ok {
+		return slug
+	}
+	t, err := s.tenants.FindTenantByID(ctx, id)
+	if err != nil {
+		return id.String()
+	}
+	s.known.Add(id, t.Slug)
+	return t.Slug
 }
 
 // threadPort shows threads to runs.

@@ -115,7 +115,7 @@ func (e *Engine) StartRun(ctx context.Context, r runs.Run) error {
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		EnableEagerStart:                         e.eager,
 		Priority:                                 temporal.Priority{FairnessKey: r.TenantID.String()},
-		StaticSummary:                            fmt.Sprintf("agent %s, version %d", r.AgentID, r.AgentVersion),
+		StaticSummary:                            r.Title,
 		TypedSearchAttributes: temporal.NewSearchAttributes(
 			workflows.TenantID.ValueSet(r.TenantID.String()), workflows.AgentID.ValueSet(r.AgentID.String()),
 			workflows.RunStatus.ValueSet(string(runs.Running)), workflows.TriggerKind.ValueSet(trigger)),

@@ -87,6 +87,7 @@ func (s *Service) startForgotten(system context.Context) error {
 				return err
 			}
 			claimed = &found[0]
+			s.entitle(ctx, claimed)
 			if err := s.Engine.StartRun(ctx, *claimed); retryable(err) {
 				return err
 			} else if err != nil {
@@ -104,6 +105,15 @@ func (s *Service) startForgotten(system context.Context) error {
 		}
 	}
 	return nil
+}
+
+// entitle gives a run that was read from the database its title, if its agent can still be found.
+func (s *Service) entitle(ctx context.Context, r *Run) {
+	agent, err := s.Agents.ResolveAgent(onBehalf(ctx, r.TenantID, r.RequestID), r.AgentID.String())
+	if err != nil {
+		agent = AgentRef{Tenant: r.TenantID.String(), Slug: r.AgentID.String()}
+	}
+	r.Title = agent.title(r.AgentVersion)
 }
 
 func retryable(err error) bool {

@@ -38,7 +38,8 @@ type Run struct {
 	StartedAt    *clock.Time
 	FinishedAt   *clock.Time
 	Cancel       *CancelRequest
-	IntakeClosed bool // the answer stands: no further message is taken
+	IntakeClosed bool   // the answer stands: no further message is taken
+	Title        string // for people who look at the engine: tenant, agent and version; not stored
 }
 
 // InputMessage is one message that a run begins with.

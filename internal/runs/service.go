@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -23,8 +24,14 @@ type Agents interface {
 type AgentRef struct {
 	ID      uuid.UUID
 	Slug    string
+	Tenant  string // its slug
 	Version int
 	Limits  Limits
+}
+
+// title names a run for people: whose it is and what it executes.
+func (a AgentRef) title(version int) string {
+	return fmt.Sprintf("%s · %s, version %d", a.Tenant, a.Slug, version)
 }
 
 // Threads keeps conversations. Its methods join the caller's transaction.
@@ -145,6 +152,7 @@ func (s *Service) build(ctx context.Context, in NewRun, agent AgentRef) (Run, er
 		return Run{}, err
 	}
 	r.TenantID, r.CreatedBy, r.RequestID = caller.Tenant, caller.Actor, caller.RequestID
+	r.Title = agent.title(r.AgentVersion)
 	return r, nil
 }
 
