@@ -18,6 +18,7 @@ type Turn struct {
 	Steps    []Step        // the earlier ones
 	Messages []LiveMessage // sent into the run so far
 	Recorded *Taken
+	Attempt  int // what the deltas of this attempt are numbered with: more than those of any before
 }
 
 // Taken is what a recorded step leads to.
@@ -29,19 +30,24 @@ type Taken struct {
 }
 
 // BeginStep opens a step: messages that wait are injected, the log says that the step begins, and, when
-// an earlier attempt left half a message behind, that its deltas are void.
-func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int) (Turn, error) {
+// an earlier attempt left half a message behind, that its deltas are void. again says that the step may
+// have begun before although this is its first attempt: its workflow was reset.
+func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int, again bool) (Turn, error) {
 	begins := progress(event.PhaseStep, step, event.DetailBegin, "")
-	t, events, err := s.store.turn(ctx, id, step, attempt == 1, begins)
+	fresh := attempt == 1 && !again
+	t, events, err := s.store.turn(ctx, id, step, fresh, begins)
 	if err != nil {
 		return Turn{}, err
 	}
-	if last := len(t.Steps) - 1; last >= 0 && t.Steps[last].Number >= step {
-		taken := t.Steps[last].taken(t.Run)
-		t.Recorded = &taken
+	t.Attempt = attempt
+	for _, st := range t.Steps { // after a reset there may be later ones too
+		if st.Number == step {
+			taken := st.taken(t.Run)
+			t.Recorded = &taken
+		}
 	}
-	if attempt > 1 && t.Recorded == nil {
-		if events, err = s.resume(ctx, &t, step, attempt, begins); err != nil {
+	if !fresh && t.Recorded == nil {
+		if events, err = s.resume(ctx, &t, step, begins); err != nil {
 			return Turn{}, err
 		}
 	}
@@ -50,17 +56,18 @@ func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int
 }
 
 // resume opens a step that an earlier attempt may have opened before.
-func (s *Service) resume(ctx context.Context, t *Turn, step, attempt int, begins event.Draft) ([]event.Event, error) {
-	begun, half, err := s.store.traces(ctx, t.Run.ID, step)
+func (s *Service) resume(ctx context.Context, t *Turn, step int, begins event.Draft) ([]event.Event, error) {
+	begun, half, last, err := s.store.traces(ctx, t.Run.ID, step)
 	if err != nil {
 		return nil, err
 	}
+	t.Attempt = max(t.Attempt, last+1)
 	var drafts []event.Draft
 	if !begun {
 		drafts = append(drafts, begins)
 	}
 	if half {
-		drafts = append(drafts, event.Draft{Type: event.AttemptRestarted, Data: event.Restarted{MessageID: MessageID(t.Run.ID, step), Step: step, Attempt: attempt}})
+		drafts = append(drafts, event.Draft{Type: event.AttemptRestarted, Data: event.Restarted{MessageID: MessageID(t.Run.ID, step), Step: step, Attempt: t.Attempt}})
 	}
 	return s.store.reopen(ctx, t, step, drafts)
 }

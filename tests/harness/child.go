@@ -37,7 +37,7 @@ func (s *System) Spawn(t testing.TB, program, role string, env ...string) *Child
 	t.Helper()
 	c := &Child{cmd: exec.Command(program, role), exited: make(chan struct{})} //nolint:gosec // the test's own build; Kill ends it
 	c.cmd.Env = append(os.Environ(),
-		"LARI_ENV=development", "LARI_HTTP_ADDR=127.0.0.1:0", "LARI_ADMIN_ADDR=off", "LARI_SHUTDOWN_TIMEOUT=3s", "LARI_LOG_FORMAT=json",
+		"LARI_ENV=development", "LARI_HTTP_ADDR=127.0.0.1:0", "LARI_ADMIN_ADDR=off", "LARI_SHUTDOWN_TIMEOUT=3s", "LARI_LOG_FORMAT=json", "LARI_RECONCILE_EVERY=0s",
 		"DATABASE_URL="+s.Database.URL, "TEMPORAL_ADDRESS="+s.Config.Temporal.Address, "TEMPORAL_NAMESPACE="+s.Config.Temporal.Namespace,
 		"SUPABASE_JWT_SECRET="+Secret, "OPENAI_API_KEY=test", "OPENAI_BASE_URL="+s.Model.OpenAIURL(),
 		"LARI_EGRESS_ALLOW=127.0.0.0/8", "LARI_EGRESS_ALLOW_HTTP=true")
