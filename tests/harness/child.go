@@ -3,6 +3,7 @@ package harness
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -23,12 +24,23 @@ type Child struct {
 	log    strings.Builder
 }
 
-// Build compiles the program into the folder and gives its path.
-func Build(folder string) (string, error) {
-	path := filepath.Join(folder, "lari")
-	cmd := exec.Command("go", "build", "-o", path, "github.com/larirun/lari/cmd/lari") //nolint:gosec // the folder is the test's own
-	cmd.Stderr = os.Stderr
-	return path, cmd.Run()
+// WithProgram is a TestMain that builds the program once, says where it is, runs the tests and gives the
+// exit status.
+func WithProgram(m *testing.M, program *string) int {
+	folder, err := os.MkdirTemp("", "lari-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	*program = filepath.Join(folder, "lari")
+	build := exec.Command("go", "build", "-o", *program, "github.com/larirun/lari/cmd/lari") //nolint:gosec // the folder is the test's own
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build the program:", err)
+		return 1
+	}
+	return m.Run()
 }
 
 // Spawn starts the program in a role (api, worker) on the system and returns when it works. env adds to
