@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench generate clean
+.PHONY: help run test lint fmt bench chaos generate clean
 
 # Pinned, so that every machine says the same.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -55,6 +55,10 @@ fmt: ## format the Go code
 bench: ## measure on this machine: the HTTP adapter alone, then whole runs
 	@go test -run '^$$' -bench . -benchmem $(FLAGS) ./api ./internal/platform/auth
 	@$(stack) go test -count=1 -timeout 30m -v ./tests/bench -figures
+
+# A short form of 40 runs is part of make test. FLAGS="-storm-seed N" draws the same chances again.
+chaos: ## kill workers, APIs and connections under 300 runs, close some through Temporal, and demand that nothing is lost
+	@$(stack) go test -race -count=1 -timeout 20m -v ./tests/chaos -run '^TestStorm$$' -storm-runs 300 $(FLAGS)
 
 # The tests compare what is generated with what is in the tree, so that nothing goes stale.
 generate: ## write generated and golden files anew: the API's description, the events, the configuration page

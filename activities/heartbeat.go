@@ -109,6 +109,17 @@ func (a *Activities) beatOnce(ctx context.Context, token []byte) error {
 	return a.Heart.RecordActivityHeartbeat(ctx, token)
 }
 
+// letGo gives the activity of an execution that was reset the time to hear that it is not wanted any more,
+// and to write the last of its text, before another one declares that text void.
+func letGo(ctx context.Context) {
+	heard := time.NewTimer(2 * heartbeatEvery)
+	defer heard.Stop()
+	select {
+	case <-ctx.Done():
+	case <-heard.C:
+	}
+}
+
 // definite reports whether the server has spoken on the activity; any other failure is one of the way there.
 func definite(err error) bool {
 	var missing *serviceerror.NotFound

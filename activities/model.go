@@ -23,6 +23,9 @@ type ModelCall struct {
 	Step       int       `json:"step"`
 	Deadline   time.Time `json:"deadline"`              // of the run
 	TokensLeft *int64    `json:"tokens_left,omitempty"` // of the run's budget; nil: no limit
+	// Again is set in an execution that goes back to an earlier point of the run, by a reset: the step may
+	// have been taken, or be under way in the execution that was left.
+	Again bool `json:"again,omitempty"`
 }
 
 // ModelTurn is what a step led to.
@@ -49,7 +52,10 @@ func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, er
 	ctx, stop := untilDeadline(ctx, in.Deadline)
 	defer stop()
 	attempt := int(activity.GetInfo(ctx).Attempt)
-	turn, err := a.Runs.BeginStep(ctx, in.RunID, in.Step, attempt)
+	if in.Again && attempt == 1 {
+		letGo(ctx)
+	}
+	turn, err := a.Runs.BeginStep(ctx, in.RunID, in.Step, attempt, in.Again)
 	if err != nil {
 		return ModelTurn{}, interrupted(ctx, err)
 	}
@@ -64,7 +70,7 @@ func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, er
 	if err != nil {
 		return ModelTurn{}, interrupted(ctx, err)
 	}
-	s := &streaming{activities: a, call: in, attempt: attempt, prompt: p, began: time.Now()}
+	s := &streaming{activities: a, call: in, attempt: turn.Attempt, prompt: p, began: time.Now()}
 	taken, err := s.run(ctx)
 	if err != nil {
 		return ModelTurn{}, err

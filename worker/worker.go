@@ -22,10 +22,11 @@ type Options struct {
 	StopTimeout               time.Duration // how long activities may finish when the process stops
 }
 
-// Worker polls the queues of runs and of deliveries.
+// Worker polls the queues of runs, of deliveries and of maintenance.
 type Worker struct {
-	runs       worker.Worker
-	deliveries worker.Worker
+	runs        worker.Worker
+	deliveries  worker.Worker
+	maintenance worker.Worker
 }
 
 // New makes the workers of a process. The client must carry workflows.Plugin: workers inherit it.
@@ -42,12 +43,20 @@ func New(c client.Client, a *activities.Activities, o Options) *Worker {
 			MaxConcurrentActivityExecutionSize: o.ConcurrentActivities,
 			WorkerStopTimeout:                  o.StopTimeout,
 		}),
+		maintenance: worker.New(c, workflows.MaintenanceQueue, worker.Options{
+			MaxConcurrentWorkflowTaskPollers:   2, // the fewest that the SDK takes
+			MaxConcurrentActivityTaskPollers:   1,
+			MaxConcurrentActivityExecutionSize: 2,
+			WorkerStopTimeout:                  o.StopTimeout,
+		}),
 	}
 	w.runs.RegisterWorkflowWithOptions(workflows.AgentRun, workflow.RegisterOptions{Name: workflows.AgentRunName})
 	w.runs.RegisterActivity(a)
 	w.deliveries.RegisterWorkflowWithOptions(workflows.DeliverEvent, workflow.RegisterOptions{Name: workflows.DeliverEventName})
 	w.deliveries.RegisterActivity(a.Deliver)
 	w.deliveries.RegisterActivity(a.GiveUpDelivery)
+	w.maintenance.RegisterWorkflowWithOptions(workflows.Reconcile, workflow.RegisterOptions{Name: workflows.ReconcileName})
+	w.maintenance.RegisterActivity(a.Reconcile)
 	return w
 }
 
@@ -60,14 +69,20 @@ func (w *Worker) Start() error {
 		w.runs.Stop()
 		return fmt.Errorf("start the worker of deliveries: %w", err)
 	}
+	if err := w.maintenance.Start(); err != nil {
+		w.deliveries.Stop()
+		w.runs.Stop()
+		return fmt.Errorf("start the worker of maintenance: %w", err)
+	}
 	return nil
 }
 
 // Stop takes no more tasks and waits, for about the stop timeout, until those at hand have ended. While
 // Temporal does not answer it takes several times as long: pollers and recorders each wait in turn.
 func (w *Worker) Stop() {
-	var both sync.WaitGroup
-	both.Go(w.deliveries.Stop)
-	both.Go(w.runs.Stop)
-	both.Wait()
+	var all sync.WaitGroup
+	all.Go(w.maintenance.Stop)
+	all.Go(w.deliveries.Stop)
+	all.Go(w.runs.Stop)
+	all.Wait()
 }

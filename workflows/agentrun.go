@@ -80,7 +80,10 @@ func (r *agentRun) think(ctx workflow.Context) (activities.ModelTurn, error) {
 	r.state.Step++
 	r.taken++
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**Step %d**: thinking", r.state.Step))
-	call := activities.ModelCall{RunRef: r.in.RunRef, Step: r.state.Step, Deadline: r.state.Deadline}
+	info := workflow.GetInfo(ctx)
+	call := activities.ModelCall{
+		RunRef: r.in.RunRef, Step: r.state.Step, Deadline: r.state.Deadline, Again: info.OriginalRunID != info.WorkflowExecution.RunID,
+	}
 	if r.in.MaxTokens != nil {
 		left := *r.in.MaxTokens - r.state.Usage.Tokens()
 		call.TokensLeft = &left

@@ -4,6 +4,7 @@ package workflows
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,22 +17,39 @@ import (
 	"github.com/larirun/lari/internal/runs"
 )
 
-// Task queues. Deliveries have their own workers and limits: a slow receiver never holds up a run.
+// Task queues. Deliveries have their own workers and limits: a slow receiver never holds up a run. The
+// reconciler has its own too: no backlog of either holds up the passes that look after both.
 const (
-	RunQueue       = "runs"
-	ConnectorQueue = "connectors"
+	RunQueue         = "runs"
+	ConnectorQueue   = "connectors"
+	MaintenanceQueue = "maintenance"
 )
 
 // Names of workflow types, signals and update handlers, as histories hold them: never renamed.
 const (
 	AgentRunName     = "AgentRun"
 	DeliverEventName = "DeliverEvent"
+	ReconcileName    = "Reconcile"
 	ApprovalSignal   = "approval-resolved"
 )
 
 // RunWorkflowID names the workflow of a run. The tenant comes first: ids of a tenant sort together, and
 // payload codecs find it there.
 func RunWorkflowID(tenant, run uuid.UUID) string { return tenant.String() + "/run/" + run.String() }
+
+// ParseRunWorkflowID is RunWorkflowID backwards; ok is false for another workflow's id.
+func ParseRunWorkflowID(id string) (tenant, run uuid.UUID, ok bool) {
+	first, last, found := strings.Cut(id, "/run/")
+	tenant, errTenant := uuid.Parse(first)
+	run, errRun := uuid.Parse(last)
+	return tenant, run, found && errTenant == nil && errRun == nil && id == RunWorkflowID(tenant, run)
+}
+
+// The reconciler's schedule, of which a namespace has one, and the workflows that it starts.
+const (
+	ReconcileScheduleID = "lari-reconcile"
+	ReconcileWorkflowID = "reconcile"
+)
 
 // DeliveryWorkflowID names the workflow of a delivery: the same delivery twice is one.
 func DeliveryWorkflowID(d connectors.Delivery) string {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc"
 
 	"github.com/larirun/lari/activities"
 	"github.com/larirun/lari/connectors"
@@ -62,6 +63,7 @@ type App struct {
 	log        *slog.Logger
 	temporal   client.Client
 	engine     *engine.Engine
+	callbacks  *engine.Callbacks // nil: Temporal does not tell
 	verifier   *auth.Verifier
 	keys       *idempotency.Keys
 	activities *activities.Activities
@@ -125,6 +127,10 @@ func (a *App) dialTemporal() error {
 		HostPort: a.cfg.Temporal.Address, Namespace: a.cfg.Temporal.Namespace, Logger: telemetry.TemporalLogger(a.log),
 		MetricsHandler: metrics, Plugins: []client.Plugin{plugin}, ConnectionOptions: client.ConnectionOptions{TLS: tls},
 	}
+	if url := a.cfg.Reconcile.CallbackURL.Reveal(); url != "" {
+		a.callbacks = engine.NewCallbacks(url, a.cfg.Reconcile.CallbackSecret.Reveal(), a.log)
+		options.ConnectionOptions.DialOptions = []grpc.DialOption{a.callbacks.DialOption()}
+	}
 	if !a.cfg.Temporal.APIKey.Empty() {
 		options.Credentials = client.NewAPIKeyStaticCredentials(a.cfg.Temporal.APIKey.Reveal())
 	}
@@ -166,7 +172,7 @@ func (a *App) joinDomains() error {
 	a.Log = runs.NewLog(a.DB, m, a.Metrics.Events.Appended, a.log)
 	a.Runs = runs.NewService(runs.Deps{
 		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents, slugs}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
-		Outbox: outbox{hooks, a.Deliveries}, Logger: a.log,
+		Outbox: outbox{hooks, a.Deliveries}, Logger: a.log, Observer: m,
 		CheckURL: func(raw string) error {
 			_, err := guarded.ParseURL(raw)
 			return err

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -123,6 +124,27 @@ func (d Development) prepare() (config.Config, error) {
 			return cfg, err
 		}
 		cfg.Auth.JWTSecret = config.NewSecret(secret)
+	}
+	return withCallbacks(cfg)
+}
+
+// withCallbacks lets a Temporal that is started here tell of closed workflows: its list of addresses holds
+// the loopback ones.
+func withCallbacks(cfg config.Config) (config.Config, error) {
+	if cfg.Temporal.Address != "" || cfg.AdminAddr == "" || !cfg.Reconcile.CallbackURL.Empty() {
+		return cfg, nil
+	}
+	_, port, err := net.SplitHostPort(cfg.AdminAddr)
+	if err != nil || port == "0" {
+		return cfg, nil // its port is not known before it listens
+	}
+	cfg.Reconcile.CallbackURL = config.NewURL("http://127.0.0.1:" + port + "/temporal/callback")
+	if cfg.Reconcile.CallbackSecret.Empty() {
+		secret, err := DevSecret(cfg.DataDir)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Reconcile.CallbackSecret = config.NewSecret(secret)
 	}
 	return cfg, nil
 }

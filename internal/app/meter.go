@@ -11,6 +11,7 @@ import (
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/stream"
 	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/internal/runs"
 )
 
 // meter joins what observes to the metrics.
@@ -23,6 +24,7 @@ var (
 	_ connectors.Observer      = meter{}
 	_ stream.Observer          = meter{}
 	_ telemetryconnector.Meter = meter{}
+	_ runs.ReconcileObserver   = meter{}
 )
 
 func (m meter) ModelAnswered(t activities.ModelTurnFacts) {
@@ -51,6 +53,9 @@ func (m meter) Attempted(connector string, e connectors.Event, _ time.Duration, 
 		m.metrics.Connectors.Delivered(connector, time.Since(e.At.Time))
 	}
 }
+
+func (m meter) Reconciled(e runs.Ending) { m.metrics.Reconciler.Found(string(e)) }
+func (m meter) EndTold()                 { m.metrics.Reconciler.Announced() }
 
 // Every stream of this version is SSE.
 const transport = "sse"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/scope"
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/worker"
@@ -36,7 +38,7 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		}
 	}
 	if a.cfg.AdminAddr != "" {
-		admin := telemetry.NewAdmin(telemetry.AdminOptions{Addr: a.cfg.AdminAddr, Metrics: a.Metrics.Handler(), Ready: a.Ready, Log: a.log})
+		admin := telemetry.NewAdmin(telemetry.AdminOptions{Addr: a.cfg.AdminAddr, Metrics: a.Metrics.Handler(), Ready: a.Ready, Callback: a.Callback(), Log: a.log})
 		if err := admin.Start(ctx); err != nil {
 			if listener != nil {
 				_ = listener.Close()
@@ -67,6 +69,12 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		}
 		return nil
 	})
+	if a.options.Worker && a.cfg.Reconcile.Every > 0 {
+		group.Go(func() error {
+			a.insist(ctx, "the reconciler cannot be scheduled yet", func() error { return a.engine.ScheduleReconciler(ctx, a.cfg.Reconcile.Every) })
+			return nil
+		})
+	}
 	group.Go(func() error {
 		a.Runs.RunDispatcher(ctx)
 		return nil
@@ -99,6 +107,16 @@ func (a *App) stopListener() postgres.Listener {
 			}
 		},
 	}
+}
+
+// Callback hears Temporal say that the workflow of a run closed; nil when it was not asked to.
+func (a *App) Callback() http.Handler {
+	if a.callbacks == nil {
+		return nil
+	}
+	return a.callbacks.Handler(func(ctx context.Context, tenant, run uuid.UUID, orderly bool) error {
+		return a.Runs.Settle(scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system"}), run, orderly)
+	})
 }
 
 // bounded gives a part time to stop, counted from now and not from a context that has ended.

@@ -63,9 +63,8 @@ func (e *Engine) FindExecutions(ctx context.Context, tenant uuid.UUID, limit int
 	}
 	found = make([]runs.Execution, 0, len(page.GetExecutions()))
 	for _, info := range page.GetExecutions() {
-		id := info.GetExecution().GetWorkflowId()
-		run, err := uuid.Parse(id[strings.LastIndexByte(id, '/')+1:])
-		if err != nil || id != workflows.RunWorkflowID(tenant, run) {
+		of, run, ok := workflows.ParseRunWorkflowID(info.GetExecution().GetWorkflowId())
+		if !ok || of != tenant {
 			continue // another program's workflow, or another tenant's attribute
 		}
 		found = append(found, e.execution(run, info))

@@ -4,7 +4,7 @@
 //	           Start        Wait
 //	queued ───────────► running ◄──────► waiting
 //	   │                   │    Resume      │
-//	   │ cancel, failed    ▼                │
+//	   │ closed early      ▼                │
 //	   └──────► completed · failed · cancelled · timed_out   (final: nothing changes any more)
 //
 // A Run changes only through its methods; each change that the world should know of gives the events

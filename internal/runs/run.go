@@ -159,7 +159,7 @@ func (r *Run) Finish(o Outcome, output string, at clock.Time) ([]event.Draft, er
 	}
 	var drafts []event.Draft
 	if r.Status == Queued {
-		if o.Status == Completed || o.Status == TimedOut {
+		if o.Status == Completed {
 			return nil, fault.New(fault.Conflict, "A run that never started cannot end as %s.", o.Status)
 		}
 		drafts = append(drafts, r.started(at))

@@ -54,6 +54,11 @@ type Engine interface {
 	// FindExecutions gives a page of the tenant's executions, newest first, by the engine's own listing,
 	// which may lag behind by a second.
 	FindExecutions(ctx context.Context, tenant uuid.UUID, limit int, cursor string) (items []Execution, next string, err error)
+	// FindFate gives what became of a run's workflow.
+	FindFate(ctx context.Context, tenant, run uuid.UUID) (Fate, error)
+	// FindClosed gives a page of the workflows of runs, of every tenant, that closed in the window, by the
+	// engine's own listing. next is "" after the last page.
+	FindClosed(ctx context.Context, w Window, limit int) (closed []Closed, next string, err error)
 }
 
 // Announcer tells the connectors of recorded lifecycle events. An error means that an event could not
@@ -90,6 +95,7 @@ type Deps struct {
 	Announcer  Announcer
 	Outbox     Outbox
 	CheckURL   func(raw string) error // whether a webhook may be sent there
+	Observer   ReconcileObserver
 	Logger     *slog.Logger
 	DispatchIn time.Duration // how old an undispatched run or unheard cancel is when it is looked after; zero: 10 s
 }
@@ -208,15 +214,17 @@ func (s *Service) Cancel(ctx context.Context, id uuid.UUID, reason string) (Run,
 			return nil, err
 		}
 		if r.Status == Queued {
-			return r.Finish(Outcome{Status: Cancelled}, "", at)
+			return s.endOutside(ctx, r, Outcome{Status: Cancelled}, at)
 		}
 		return nil, s.store.tellStop(ctx, id)
 	})
 	if err != nil {
 		return Run{}, err
 	}
-	if err := s.announce(ctx, r, events); err != nil {
-		return Run{}, err
+	if len(events) > 0 {
+		if err := s.tell(ctx, r, events); err != nil {
+			return Run{}, err
+		}
 	}
 	if err := s.Engine.CancelRun(ctx, r.TenantID, r.ID); err != nil {
 		// The wish is recorded: the dispatcher repeats the request until the engine hears it.

@@ -168,7 +168,7 @@ func TestAStepIsRecordedOnce(t *testing.T) {
 		t.Errorf("%d messages in the log", n)
 	}
 	// A step that begins again finds its record and does not ask the model.
-	turn, err := r.BeginStep(ctx, run, 1, 2)
+	turn, err := r.BeginStep(ctx, run, 1, 2, false)
 	if err != nil || turn.Recorded == nil || len(turn.Recorded.ToolCalls) != 1 {
 		t.Errorf("the step begins with %+v, %v", turn.Recorded, err)
 	}
@@ -265,7 +265,7 @@ func TestNoMessageFallsBetweenTheChairs(t *testing.T) {
 		}
 		if sent == nil {
 			accepted++
-			turn, err := r.BeginStep(ctx, run, 2, 1)
+			turn, err := r.BeginStep(ctx, run, 2, 1, false)
 			if err != nil || len(turn.Messages) != 1 || turn.Messages[0].Step == nil || *turn.Messages[0].Step != 2 {
 				t.Fatalf("race %d: the next step hears %+v, %v", i, turn.Messages, err)
 			}

@@ -25,9 +25,9 @@ func Statuses() []Status {
 func (s Status) Final() bool { return len(next[s]) == 0 }
 
 // next is the whole state machine. A queued run may end without having run: its workflow could not be
-// started, or it was cancelled while no worker was there.
+// started, was closed in the engine, or the run was cancelled while no worker was there.
 var next = map[Status][]Status{
-	Queued:    {Running, Failed, Cancelled},
+	Queued:    {Running, Failed, Cancelled, TimedOut},
 	Running:   {Waiting, Completed, Failed, Cancelled, TimedOut},
 	Waiting:   {Running, Failed, Cancelled, TimedOut},
 	Completed: nil,

@@ -165,20 +165,21 @@ func (s store) lifecycleEvents(ctx context.Context, tenant, run uuid.UUID) ([]ev
 		[]any{run}, scanEvent(tenant))
 }
 
-// traces tells what earlier attempts at a step left in the log: where it begins (zero: nowhere), and whether
-// there are deltas of its message that no restart has taken back.
-func (s store) traces(ctx context.Context, run uuid.UUID, step int) (begun int64, half bool, err error) {
+// traces tells what earlier attempts at a step left in the log: where it begins (zero: nowhere), whether there
+// are deltas of its message that no restart has taken back, and the highest number of an attempt.
+func (s store) traces(ctx context.Context, run uuid.UUID, step int) (begun int64, half bool, attempt int, err error) {
 	err = s.db.Query(ctx, `
 		with of_step as (
 			select seq, type, data from run_events where run_id = $1 and (data ->> 'step')::int = $2)
 		select coalesce((select min(seq) from of_step where type = 'run_progress' and data ->> 'phase' = 'step' and data ->> 'detail' = 'begin'), 0),
 			exists (select from of_step where type = 'message_delta'
-				and seq > coalesce((select max(seq) from of_step where type = 'attempt_restarted'), 0))`,
+				and seq > coalesce((select max(seq) from of_step where type = 'attempt_restarted'), 0)),
+			(select coalesce(max((data ->> 'attempt')::int), 0) from of_step where type in ('message_delta', 'attempt_restarted'))`,
 		[]any{run, step}, func(rows pgx.Rows) error {
 			if rows.Next() {
-				return rows.Scan(&begun, &half)
+				return rows.Scan(&begun, &half, &attempt)
 			}
 			return rows.Err()
 		})
-	return begun, half, err
+	return begun, half, attempt, err
 }

@@ -18,6 +18,7 @@ type Turn struct {
 	Steps    []Step        // the earlier ones
 	Messages []LiveMessage // sent into the run so far
 	Recorded *Taken
+	Attempt  int // what the deltas of this attempt are numbered with: more than those of any before
 }
 
 // Taken is what a recorded step leads to.
@@ -29,17 +30,19 @@ type Taken struct {
 }
 
 // BeginStep opens a step: messages that wait are injected, the log says that the step begins, and, when
-// an earlier attempt left half a message behind, that its deltas are void.
+// an earlier attempt left half a message behind, that its deltas are void. again says that the step may
+// have begun before although this is its first attempt: its workflow was reset.
 //
 // It is one round trip where nobody outside listens to steps. Where somebody does, the outbox follows in
 // another: an attempt that fails between the two is followed by one that posts again.
-func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int) (Turn, error) {
+func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int, again bool) (Turn, error) {
 	begins, err := encode(id, now(), []event.Draft{progress(event.PhaseStep, step, event.DetailBegin, "")})
 	if err != nil {
 		return Turn{}, err
 	}
+	fresh := attempt == 1 && !again
 	var opens []pending
-	if attempt == 1 {
+	if fresh {
 		opens = begins
 	}
 	listeners, post := s.Outbox.Listen(scope.Tenant(ctx))
@@ -47,13 +50,16 @@ func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int
 	if err != nil {
 		return Turn{}, err
 	}
-	if last := len(t.Steps) - 1; last >= 0 && t.Steps[last].Number >= step {
-		taken := t.Steps[last].taken(t.Run)
-		t.Recorded = &taken
+	t.Attempt = attempt
+	for _, st := range t.Steps { // after a reset there may be later ones too
+		if st.Number == step {
+			taken := st.taken(t.Run)
+			t.Recorded = &taken
+		}
 	}
 	begun := begins[0].event(0)
-	if attempt > 1 && t.Recorded == nil {
-		if begun.Seq, events, err = s.resume(ctx, &t, step, attempt, begins); err != nil {
+	if !fresh && t.Recorded == nil {
+		if begun.Seq, events, err = s.resume(ctx, &t, step, begins); err != nil {
 			return Turn{}, err
 		}
 	}
@@ -70,18 +76,19 @@ func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int
 }
 
 // resume opens a step that an earlier attempt may have opened before; begun is where, zero for nowhere.
-func (s *Service) resume(ctx context.Context, t *Turn, step, attempt int, begins []pending) (begun int64, events []event.Event, err error) {
-	begun, half, err := s.store.traces(ctx, t.Run.ID, step)
+func (s *Service) resume(ctx context.Context, t *Turn, step int, begins []pending) (begun int64, events []event.Event, err error) {
+	begun, half, last, err := s.store.traces(ctx, t.Run.ID, step)
 	if err != nil {
 		return 0, nil, err
 	}
+	t.Attempt = max(t.Attempt, last+1)
 	var batch []pending
 	if begun == 0 {
 		batch = append(batch, begins...)
 	}
 	if half {
 		restarted, err := encode(t.Run.ID, now(), []event.Draft{{Type: event.AttemptRestarted, Data: event.Restarted{
-			MessageID: MessageID(t.Run.ID, step), Step: step, Attempt: attempt,
+			MessageID: MessageID(t.Run.ID, step), Step: step, Attempt: t.Attempt,
 		}}})
 		if err != nil {
 			return 0, nil, err

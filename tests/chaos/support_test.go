@@ -28,21 +28,7 @@ import (
 // program is the built cmd/lari.
 var program string
 
-func TestMain(m *testing.M) { os.Exit(build(m)) }
-
-func build(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "lari-chaos-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if program, err = harness.Build(dir); err != nil {
-		fmt.Fprintln(os.Stderr, "build the program:", err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(harness.WithProgram(m, &program)) }
 
 // newTenant makes a tenant that speaks to the API at the URL.
 func newTenant(t *testing.T, s *harness.System, url string) *harness.Tenant {

@@ -3,6 +3,7 @@ package harness
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -23,12 +24,23 @@ type Child struct {
 	log    strings.Builder
 }
 
-// Build compiles the program into the folder and gives its path.
-func Build(folder string) (string, error) {
-	path := filepath.Join(folder, "lari")
-	cmd := exec.Command("go", "build", "-o", path, "github.com/larirun/lari/cmd/lari") //nolint:gosec // the folder is the test's own
-	cmd.Stderr = os.Stderr
-	return path, cmd.Run()
+// WithProgram is a TestMain that builds the program once, says where it is, runs the tests and gives the
+// exit status.
+func WithProgram(m *testing.M, program *string) int {
+	folder, err := os.MkdirTemp("", "lari-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	*program = filepath.Join(folder, "lari")
+	build := exec.Command("go", "build", "-o", *program, "github.com/larirun/lari/cmd/lari") //nolint:gosec // the folder is the test's own
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build the program:", err)
+		return 1
+	}
+	return m.Run()
 }
 
 // Spawn starts the program in a role (api, worker) on the system and returns when it works. env adds to
@@ -37,7 +49,7 @@ func (s *System) Spawn(t testing.TB, program, role string, env ...string) *Child
 	t.Helper()
 	c := &Child{cmd: exec.Command(program, role), exited: make(chan struct{})} //nolint:gosec // the test's own build; Kill ends it
 	c.cmd.Env = append(os.Environ(),
-		"LARI_ENV=development", "LARI_HTTP_ADDR=127.0.0.1:0", "LARI_ADMIN_ADDR=off", "LARI_SHUTDOWN_TIMEOUT=3s", "LARI_LOG_FORMAT=json",
+		"LARI_ENV=development", "LARI_HTTP_ADDR=127.0.0.1:0", "LARI_ADMIN_ADDR=off", "LARI_SHUTDOWN_TIMEOUT=3s", "LARI_LOG_FORMAT=json", "LARI_RECONCILE_EVERY=0s",
 		"DATABASE_URL="+s.Database.URL, "TEMPORAL_ADDRESS="+s.Config.Temporal.Address, "TEMPORAL_NAMESPACE="+s.Config.Temporal.Namespace,
 		"SUPABASE_JWT_SECRET="+Secret, "OPENAI_API_KEY=test", "OPENAI_BASE_URL="+s.Model.OpenAIURL(),
 		"LARI_EGRESS_ALLOW=127.0.0.0/8", "LARI_EGRESS_ALLOW_HTTP=true")

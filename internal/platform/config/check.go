@@ -11,6 +11,9 @@ func (c *Config) check(p *problems) {
 	if plain && c.Env != Development && !c.EgressAllowHTTP && !p.has("LARI_ENV") && !p.has("LARI_EGRESS_ALLOW_HTTP") {
 		p.add("ALERTS_WEBHOOK_URL", "https", "must begin with https:// (or set LARI_EGRESS_ALLOW_HTTP=true)")
 	}
+	if !c.Reconcile.CallbackURL.Empty() && c.Reconcile.CallbackSecret.Empty() && !p.has("LARI_CALLBACK_SECRET") {
+		p.add("LARI_CALLBACK_SECRET", "required_with", "must be set together with LARI_CALLBACK_URL")
+	}
 	c.Temporal.TLS.check(p)
 }
 

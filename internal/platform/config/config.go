@@ -40,6 +40,8 @@ type Config struct {
 
 	MetricsMaxTenants int `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other"`
 
+	Reconcile Reconcile `section:"Runs that their workflow cannot end"`
+
 	Limits Limits `section:"Limits"`
 	Worker Worker `section:"Worker"`
 }
@@ -70,6 +72,13 @@ type Models struct {
 type Log struct {
 	Level  slog.Level `env:"LARI_LOG_LEVEL" default:"info" doc:"debug, info, warn or error"`
 	Format LogFormat  `env:"LARI_LOG_FORMAT" default:"json" doc:"json or text"`
+}
+
+// Reconcile says how it is noticed that Temporal closed the workflow of a run.
+type Reconcile struct {
+	Every          time.Duration `env:"LARI_RECONCILE_EVERY" default:"30s" min:"0s" max:"1h" doc:"how often unfinished runs are compared with Temporal; the last worker that starts sets it for all; 0s: this worker leaves the schedule as it is"`
+	CallbackURL    URL           `env:"LARI_CALLBACK_URL" rule:"webhook" doc:"where Temporal reaches /temporal/callback on the admin port of a process, if its list of allowed addresses permits; unset: what it closes is found by the next comparison"`
+	CallbackSecret Secret        `env:"LARI_CALLBACK_SECRET" rule:"hs256" doc:"proves such a callback; the same in all processes, 32 bytes or more"`
 }
 
 // Limits bound what one request may cost.

@@ -28,11 +28,14 @@ type AdminOptions struct {
 	Addr    string                      // host:port; port 0: a free one
 	Metrics http.Handler                // Metrics.Handler
 	Ready   func(context.Context) error // nil error: ready; the detail of a *fault.Error is shown
-	Log     *slog.Logger
+	// Callback takes POST /temporal/callback: Temporal's word that a workflow closed; nil: nobody does.
+	Callback http.Handler
+	Log      *slog.Logger
 }
 
-// Admin serves metrics, profiles and probes and nothing else: /metrics, /debug/pprof/, /healthz, /readyz.
-// It asks nobody who they are; its address is for operators only.
+// Admin serves what belongs inside and nothing else: /metrics, /debug/pprof/, /healthz, /readyz, and the
+// callbacks of Temporal. It asks nobody who they are (the callback's handler does); its address is for
+// operators only.
 type Admin struct {
 	options  AdminOptions
 	server   *http.Server
@@ -60,6 +63,9 @@ func (a *Admin) routes() http.Handler {
 	mux.Handle("GET /metrics", a.options.Metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", a.ready)
+	if a.options.Callback != nil {
+		mux.Handle("POST /temporal/callback", a.options.Callback)
+	}
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

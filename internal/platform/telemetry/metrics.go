@@ -37,6 +37,7 @@ type Metrics struct {
 	Model      *Model
 	Tools      *Tools
 	Connectors *Connectors
+	Reconciler *Reconciler
 	Streams    *Streams
 	Events     *Events
 
@@ -60,6 +61,7 @@ func New(o Options) *Metrics {
 		Model:      newModel(declare, tenants),
 		Tools:      newTools(declare),
 		Connectors: newConnectors(declare),
+		Reconciler: newReconciler(declare),
 		Streams:    newStreams(declare),
 		Events:     newEvents(declare),
 		registry:   registry,
@@ -213,6 +215,18 @@ func newConnectors(declare promauto.Factory) *Connectors {
 			return attempts.WithLabelValues(k.connector, k.hook, k.outcome)
 		}),
 		lag: newHandles(func(connector string) prometheus.Observer { return lag.WithLabelValues(connector) }),
+	}
+}
+
+func newReconciler(declare promauto.Factory) *Reconciler {
+	found := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_reconciler_found_total",
+		Help: "Runs that did not stand as their workflow does, by what became of it; stuck ones are counted by every pass that sees them.",
+	}, []string{"workflow"})
+	return &Reconciler{
+		words:  newLabels(maxWords),
+		found:  newHandles(func(ending string) prometheus.Counter { return found.WithLabelValues(ending) }),
+		untold: declare.NewCounter(prometheus.CounterOpts{Name: "lari_reconciler_announced_total", Help: "Ends of runs that connectors were told late, after a crash."}),
 	}
 }
 

@@ -1,0 +1,17 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/larirun/lari/internal/runs"
+)
+
+// Reconcile makes one pass over the runs of every tenant.
+func (a *Activities) Reconcile(ctx context.Context, p runs.Pass) (runs.Pass, error) {
+	ctx, stopHeartbeats := a.heartbeat(ctx, uuid.Nil)
+	defer stopHeartbeats()
+	done, err := a.Runs.Reconcile(ctx, p)
+	return done, interrupted(ctx, err)
+}

@@ -1,0 +1,104 @@
+package runs
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/larirun/lari/internal/event"
+	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/fault"
+)
+
+// The methods of this file end runs whose workflow cannot. A run that ends this way owes the connectors
+// its announcement, and that debt is recorded with the end: a crash in between loses nothing, the
+// reconciler pays it.
+
+// Settle compares a run of the tenant with its workflow, of which the engine says that it closed, and ends
+// the run if that has no end. orderly says that the workflow came to its own end, which it recorded before.
+// nil means that nothing is left to do: the end is recorded, and its announcement made or owed.
+func (s *Service) Settle(ctx context.Context, id uuid.UUID, orderly bool) error {
+	r, told, err := s.store.findEnd(ctx, id)
+	switch {
+	case fault.Is(err, fault.NotFound): // taken back before its workflow found it
+		return nil
+	case err != nil:
+		return err
+	case r.status.Final() && (orderly || told != nil):
+		return nil
+	}
+	_, err = s.settle(ctx, r)
+	return err
+}
+
+// settle asks the engine what became of the run's workflow and follows it.
+func (s *Service) settle(ctx context.Context, r suspect) (Ending, error) {
+	fate, err := s.Engine.FindFate(ctx, r.tenant, r.id)
+	if err != nil || !fate.Ending.Ended() {
+		return fate.Ending, err
+	}
+	if r.status.Final() {
+		if !fate.Ending.killed() {
+			return fate.Ending, nil // its own record was announced
+		}
+		claimed, err := s.store.oweEnd(ctx, r.id)
+		if err == nil && claimed {
+			err = s.tellAll(ctx, r.id)
+		}
+		return fate.Ending, err
+	}
+	ended, err := s.finishOutside(ctx, r.id, fate.outcome)
+	if ended && err == nil {
+		s.Logger.WarnContext(ctx, "a run was closed that its workflow could not close", "run_id", r.id, "tenant_id", r.tenant,
+			"workflow", fate.Ending, "reason", fate.Reason)
+	}
+	return fate.Ending, err
+}
+
+// finishOutside ends a run that has not ended, and tells the connectors; ended is false when it had.
+func (s *Service) finishOutside(ctx context.Context, id uuid.UUID, how func(Run) Outcome) (ended bool, err error) {
+	r, events, err := s.change(ctx, id, func(ctx context.Context, r *Run) ([]event.Draft, error) {
+		if r.Status.Final() { // the first outcome stands
+			return nil, nil
+		}
+		return s.endOutside(ctx, r, how(*r), now())
+	})
+	if err != nil || len(events) == 0 {
+		return false, err
+	}
+	return true, s.tellAll(ctx, r.ID)
+}
+
+// endOutside ends a run within its transaction and notes what is owed.
+func (s *Service) endOutside(ctx context.Context, r *Run, o Outcome, at clock.Time) ([]event.Draft, error) {
+	output, err := s.output(ctx, *r, o)
+	if err != nil {
+		return nil, err
+	}
+	drafts, err := r.Finish(o, output, at)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.store.oweEnd(ctx, r.ID)
+	return drafts, err
+}
+
+// tellAll announces start and end: whether the workflow got to announce the start nobody knows.
+func (s *Service) tellAll(ctx context.Context, id uuid.UUID) error {
+	r, err := s.store.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	events, err := s.store.lifecycleEvents(ctx, r.TenantID, r.ID)
+	if err != nil {
+		return err
+	}
+	return s.tell(ctx, r, events)
+}
+
+func (s *Service) tell(ctx context.Context, r Run, events []event.Event) error {
+	if err := s.announce(ctx, r, events); err != nil {
+		return err
+	}
+	return s.store.endTold(ctx, r.ID)
+}
