@@ -60,17 +60,17 @@ func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, er
 		return ModelTurn{}, interrupted(ctx, err)
 	}
 	config, err := a.Agents.FindVersion(ctx, turn.Run.AgentID, turn.Run.AgentVersion)
-	if err != nil {
-		return ModelTurn{}, interrupted(ctx, err)
-	}
-	if turn.Recorded != nil {
+	if err == nil && turn.Recorded != nil {
 		return modelTurn(*turn.Recorded, config.Config), nil
 	}
-	p, err := a.prompt(ctx, turn, config.Config, in)
-	if err != nil {
-		return ModelTurn{}, interrupted(ctx, err)
+	var p prompt
+	if err == nil {
+		p, err = a.prompt(ctx, turn, config.Config, in)
 	}
-	s := &streaming{activities: a, call: in, attempt: turn.Attempt, prompt: p, began: time.Now()}
+	if err != nil {
+		return ModelTurn{}, interrupted(ctx, errors.Join(err, turn.Opening.Wait(ctx))) // the next attempt must see that this one began
+	}
+	s := &streaming{activities: a, call: in, attempt: turn.Attempt, prompt: p, began: time.Now(), ticket: turn.Opening}
 	taken, err := s.run(ctx)
 	if err != nil {
 		return ModelTurn{}, err
@@ -89,8 +89,8 @@ type streaming struct {
 	text       strings.Builder
 	calls      []llm.ToolCall
 	done       *llm.Done
-	ticket     *stream.Ticket // of the last delta
-	last       []event.Draft  // deltas that are recorded with the step
+	ticket     *stream.Ticket // of the last event
+	last       []event.Draft  // what is recorded with the step because no commit has taken it
 	firstToken time.Duration
 }
 
@@ -161,14 +161,6 @@ func (s *streaming) withdraw(ctx context.Context) error {
 	return err
 }
 
-// flushed waits until the deltas are in the log.
-func (s *streaming) flushed(ctx context.Context) error {
-	if s.ticket == nil {
-		return nil
-	}
-	return s.ticket.Wait(ctx)
-}
-
 func (s *streaming) step(u llm.Usage, finish string) runs.Step {
 	cost, _ := s.activities.Prices.Cost(s.prompt.priced, u)
 	return runs.Step{
@@ -192,7 +184,7 @@ func (s *streaming) failed(ctx context.Context, cause error) error {
 	asked, why := stopped(ctx), interrupted(ctx, cause)
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settle)
 	defer stop()
-	settled := s.flushed // the next attempt must see them to declare them void
+	settled := s.ticket.Wait // the next attempt must see them to declare them void
 	if asked {
 		settled = s.withdraw
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -72,6 +73,14 @@ func (r *Registry) Remote(e Event) []string {
 		}
 	}
 	return names
+}
+
+// Inline reports whether Announce would tell any connector of the event.
+func (r *Registry) Inline(e Event) bool {
+	return slices.ContainsFunc(r.connectors, func(c RuntimeConnector) bool {
+		mode, wants := declared(c, e)
+		return mode == Inline && wants
+	})
 }
 
 // Announce tells every inline connector that wants the event, each for at most InlineLimit; one that failed

@@ -96,6 +96,10 @@ func (p announcer) Announce(ctx context.Context, r runs.Run, events []event.Even
 	return nil
 }
 
+func (p announcer) Wants(r runs.Run, e event.Event) bool {
+	return p.registry.Inline(activities.ConnectorEvent(r, e))
+}
+
 // outbox shows the connectors' deliveries to runs.
 type outbox struct {
 	registry   *connectors.Registry

@@ -65,6 +65,8 @@ type Engine interface {
 // even be handed over for later delivery: the caller tries again.
 type Announcer interface {
 	Announce(ctx context.Context, r Run, events []event.Event) error
+	// Wants reports whether Announce would tell anybody of the event.
+	Wants(r Run, e event.Event) bool
 }
 
 // Outbox keeps what remote connectors are to be told in the transaction that records it.
@@ -75,7 +77,7 @@ type Outbox interface {
 }
 
 // Post gives the statement that puts events of a run into the outbox, and what to call after its commit; it
-// follows the append of the events. What is there already stays as it is. ok is false when nobody listens.
+// follows the append of the events in their transaction. ok is false when nobody listens.
 type Post func(r Run, events []Posted) (statement postgres.Statement, committed func(), ok bool)
 
 // Posted is a lifecycle event for the outbox. Seq zero: it has just been appended, and Behind events of the
@@ -308,19 +310,6 @@ func lifecycle(batch []pending) []Posted {
 		}
 	}
 	return events
-}
-
-// post puts an event that is in the log already into the outbox.
-func (s *Service) post(ctx context.Context, r Run, post Post, e event.Event) error {
-	statement, committed, ok := post(r, []Posted{{Event: e}})
-	if !ok {
-		return nil
-	}
-	err := s.DB.Batch(ctx, statement)
-	if err == nil {
-		committed()
-	}
-	return err
 }
 
 func (s *Service) announce(ctx context.Context, r Run, events []event.Event) error {

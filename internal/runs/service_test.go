@@ -38,6 +38,9 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
+// Wants makes the rig hear of everything.
+func (r *rig) Wants(runs.Run, event.Event) bool { return true }
+
 // noOutbox has nobody to tell.
 type noOutbox struct{}
 

@@ -7,10 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
-	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
-	"github.com/larirun/lari/internal/platform/scope"
 )
 
 // inserted is what became of a step that was to be recorded.
@@ -158,41 +156,33 @@ func scanMessage(row pgx.CollectableRow) (LiveMessage, error) {
 	return m, err
 }
 
-// turn reads what a step begins with in one round trip. With events that open the step it also assigns the
-// messages that wait to it and appends these; a run that has ended, or is not there, is an error.
-func (s store) turn(ctx context.Context, run uuid.UUID, step int, opens []pending, more ...postgres.Statement) (t Turn, events []event.Event, err error) {
+// turn reads what a step begins with in one round trip, and more. A fresh step also gets the messages that
+// wait. A run that has ended, or is not there, is an error.
+func (s store) turn(ctx context.Context, run uuid.UUID, step int, fresh bool, more ...postgres.Statement) (t Turn, err error) {
 	var found bool
 	var calls []ToolCall
 	statements := append([]postgres.Statement{findStatement(run, &t.Run, &found)}, more...)
-	if step > 1 || len(opens) == 0 {
+	if step > 1 || !fresh {
 		statements = append(statements, stepsStatements(run, &t.Steps, &calls)...)
 	}
-	if len(opens) > 0 {
-		statements = append(statements, s.openStatements(scope.Tenant(ctx), run, step, opens, &t.Messages, &events)...)
+	if fresh {
+		statements = append(statements, injectStatement(run, step, &t.Messages))
 	}
 	err = s.db.Batch(ctx, statements...)
 	t.Steps = withCalls(t.Steps, calls)
 	switch {
 	case err != nil:
-		return Turn{}, nil, err
+		return Turn{}, err
 	case !found:
-		return Turn{}, nil, fault.New(fault.NotFound, "There is no run %s.", run)
+		return Turn{}, fault.New(fault.NotFound, "There is no run %s.", run)
 	case t.Run.Status.Final():
-		return Turn{}, nil, fault.New(fault.RunFinal, "The run has ended: it is %s.", t.Run.Status)
+		return Turn{}, fault.New(fault.RunFinal, "The run has ended: it is %s.", t.Run.Status)
 	}
-	return t, events, nil
+	return t, nil
 }
 
-// reopen assigns the messages that wait to a step that is tried again, and adds events to the log.
-func (s store) reopen(ctx context.Context, t *Turn, step int, batch []pending) (events []event.Event, err error) {
-	err = s.db.Batch(ctx, s.openStatements(t.Run.TenantID, t.Run.ID, step, batch, &t.Messages, &events)...)
-	return events, err
-}
-
-func (s store) openStatements(tenant, run uuid.UUID, step int, batch []pending, messages *[]LiveMessage, events *[]event.Event) []postgres.Statement {
-	statements := []postgres.Statement{injectStatement(run, step, messages)}
-	if len(batch) > 0 {
-		statements = append(statements, s.appendStatement(tenant, batch, events, new(string)))
-	}
-	return statements
+// inject assigns the messages that wait to the step and gives all messages of the run.
+func (s store) inject(ctx context.Context, run uuid.UUID, step int) (messages []LiveMessage, err error) {
+	err = s.db.Batch(ctx, injectStatement(run, step, &messages))
+	return messages, err
 }

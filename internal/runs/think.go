@@ -8,7 +8,9 @@ import (
 
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/platform/stream"
 )
 
 // Turn is what a step begins with: all that the model is shown. Recorded is set when the step has been
@@ -18,7 +20,8 @@ type Turn struct {
 	Steps    []Step        // the earlier ones
 	Messages []LiveMessage // sent into the run so far
 	Recorded *Taken
-	Attempt  int // what the deltas of this attempt are numbered with: more than those of any before
+	Opening  *stream.Ticket // of the word that the step begins, which may not be in the log yet
+	Attempt  int            // what the deltas of this attempt are numbered with: more than those of any before
 }
 
 // Taken is what a recorded step leads to.
@@ -33,20 +36,16 @@ type Taken struct {
 // an earlier attempt left half a message behind, that its deltas are void. again says that the step may
 // have begun before although this is its first attempt: its workflow was reset.
 //
-// It is one round trip where nobody outside listens to steps. Where somebody does, the outbox follows in
-// another: an attempt that fails between the two is followed by one that posts again.
+// It is one round trip where nobody listens to steps: that one begins is then said with the next group
+// commit, ahead of the step's text.
 func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int, again bool) (Turn, error) {
-	begins, err := encode(id, now(), []event.Draft{progress(event.PhaseStep, step, event.DetailBegin, "")})
+	begins, err := encode(id, now(), []event.Draft{begin(step)})
 	if err != nil {
 		return Turn{}, err
 	}
 	fresh := attempt == 1 && !again
-	var opens []pending
-	if fresh {
-		opens = begins
-	}
 	listeners, post := s.Outbox.Listen(scope.Tenant(ctx))
-	t, events, err := s.store.turn(ctx, id, step, opens, listeners)
+	t, err := s.store.turn(ctx, id, step, fresh, listeners)
 	if err != nil {
 		return Turn{}, err
 	}
@@ -55,33 +54,58 @@ func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int
 		if st.Number == step {
 			taken := st.taken(t.Run)
 			t.Recorded = &taken
+			return t, nil
 		}
 	}
-	begun := begins[0].event(0)
-	if !fresh && t.Recorded == nil {
-		if begun.Seq, events, err = s.resume(ctx, &t, step, begins); err != nil {
-			return Turn{}, err
-		}
+	if !fresh {
+		return t, s.resume(ctx, &t, step, begins, post)
 	}
-	if len(events) > 0 && events[0].Type == begun.Type {
-		begun.Seq = events[0].Seq
+	if s.heard(t.Run, post, begins[0]) {
+		return t, s.open(ctx, t.Run, post, begins)
 	}
-	s.Log.publish(events)
-	if begun.Seq > 0 {
-		if err := s.post(ctx, t.Run, post, begun); err != nil {
-			return Turn{}, err
-		}
-	}
-	return t, s.announce(ctx, t.Run, events)
+	t.Opening, err = s.Log.Add(ctx, id, begin(step))
+	return t, err
 }
 
-// resume opens a step that an earlier attempt may have opened before; begun is where, zero for nowhere.
-func (s *Service) resume(ctx context.Context, t *Turn, step int, begins []pending) (begun int64, events []event.Event, err error) {
+func begin(step int) event.Draft { return progress(event.PhaseStep, step, event.DetailBegin, "") }
+
+// heard reports whether a connector is to be told of the event.
+func (s *Service) heard(r Run, post Post, p pending) bool {
+	_, _, ok := post(r, lifecycle([]pending{p}))
+	return ok || s.Announcer.Wants(r, p.event(0))
+}
+
+// open appends what a step begins with and tells the connectors.
+func (s *Service) open(ctx context.Context, r Run, post Post, batch []pending) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	var events []event.Event
+	statements := []postgres.Statement{s.store.appendStatement(r.TenantID, batch, &events, new(string))}
+	statement, committed, ok := post(r, lifecycle(batch))
+	if ok {
+		statements = append(statements, statement)
+	}
+	if err := s.DB.Batch(ctx, statements...); err != nil {
+		return err
+	}
+	if ok {
+		committed()
+	}
+	s.Log.publish(events)
+	return s.announce(ctx, r, events)
+}
+
+// resume opens a step that an earlier attempt may have opened before.
+func (s *Service) resume(ctx context.Context, t *Turn, step int, begins []pending, post Post) error {
 	begun, half, last, err := s.store.traces(ctx, t.Run.ID, step)
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
 	t.Attempt = max(t.Attempt, last+1)
+	if t.Messages, err = s.store.inject(ctx, t.Run.ID, step); err != nil {
+		return err
+	}
 	var batch []pending
 	if begun == 0 {
 		batch = append(batch, begins...)
@@ -91,12 +115,11 @@ func (s *Service) resume(ctx context.Context, t *Turn, step int, begins []pendin
 			MessageID: MessageID(t.Run.ID, step), Step: step, Attempt: t.Attempt,
 		}}})
 		if err != nil {
-			return 0, nil, err
+			return err
 		}
 		batch = append(batch, restarted...)
 	}
-	events, err = s.store.reopen(ctx, t, step, batch)
-	return begun, events, err
+	return s.open(ctx, t.Run, post, batch)
 }
 
 // RecordStep writes what the model said and asked for, behind the last of its deltas. Recorded twice it is

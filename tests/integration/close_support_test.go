@@ -153,6 +153,8 @@ type mute struct{}
 
 func (mute) Announce(context.Context, runs.Run, []event.Event) error { return errDeaf }
 
+func (mute) Wants(runs.Run, event.Event) bool { return true }
+
 // ignoreMissing passes over a workflow that has closed already.
 func ignoreMissing(err error) error {
 	var missing *serviceerror.NotFound

@@ -34,8 +34,12 @@ type Ticket struct {
 	err  error
 }
 
-// Wait returns when the item is committed, or with the reason why it is not.
+// Wait returns when the item is committed, or with the reason why it is not. The nil ticket stands for
+// nothing and is not waited for.
 func (t *Ticket) Wait(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
 	select {
 	case <-t.done:
 		return t.err
