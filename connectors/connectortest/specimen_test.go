@@ -141,7 +141,7 @@ func flaws() map[string]flaw {
 		}, []string{"declaration"}},
 		"a mode that is none": {func(s *specimen) { s.mode = func() connectors.Mode { return 7 } }, []string{"declaration"}},
 		"wants by chance":     {func(s *specimen) { n := calls(); s.wants = func(connectors.Event) bool { return n()%2 == 1 } }, []string{"declaration"}},
-		"wants by asking":     {func(s *specimen) { s.wants = func(connectors.Event) bool { time.Sleep(time.Millisecond); return true } }, []string{"declaration"}},
+		"wants by asking":     {func(s *specimen) { s.wants = func(connectors.Event) bool { <-time.After(time.Millisecond); return true } }, []string{"declaration"}},
 		"wants that panics": {func(s *specimen) {
 			s.wants = func(e connectors.Event) bool { return e.Type.Hook() != event.HookNone && e.Data[0] == '{' }
 		}, []string{"declaration"}},
@@ -336,7 +336,7 @@ func losesWhatComesAtOnce() before {
 		repeated := w.seen[key]
 		w.seen[key] = true
 		w.mu.Unlock()
-		time.Sleep(time.Microsecond)
+		<-time.After(time.Microsecond)
 		if repeated {
 			return nil, true
 		}

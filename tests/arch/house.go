@@ -6,5 +6,6 @@ func House() Law {
 		"internal/runs/dispatch.go":    "the dispatcher looks after forgotten runs of every tenant",
 		"internal/tenants/service.go":  "an API key or a slug is looked up before the tenant is known",
 		"internal/idempotency/keys.go": "old keys of every tenant are swept together",
+		"internal/runs/active.go":      "the gauge of active runs holds those of every tenant",
 	}}
 }

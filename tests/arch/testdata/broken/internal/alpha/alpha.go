@@ -5,18 +5,18 @@ import (
 	"net/http" // want foreign
 	"sync"
 
-	"example.org/broken/api"                               // want imports
-	"example.org/broken/internal/app"                      // want imports
-	"example.org/broken/internal/beta"                     // want imports
+	"example.org/broken/api"           // want imports
+	"example.org/broken/internal/app"  // want imports
+	"example.org/broken/internal/beta" // want imports
 	"example.org/broken/internal/event"
 	"example.org/broken/internal/platform/clock"
-	"example.org/broken/internal/platform/devstack"        // want imports
+	"example.org/broken/internal/platform/devstack" // want imports
 	"example.org/broken/internal/platform/postgres"
 	"example.org/broken/internal/platform/postgres/pgtest" // want imports
 	"example.org/broken/stray"                             // want imports
-	"github.com/gofiber/fiber/v2" // want foreign
-	"github.com/jackc/pgx/v5"     // want foreign
-	"go.temporal.io/sdk/client"   // want foreign
+	"github.com/gofiber/fiber/v2"                          // want foreign
+	"github.com/jackc/pgx/v5"                              // want foreign
+	"go.temporal.io/sdk/client"                            // want foreign
 )
 
 // A table that nobody changes is none of the arch test's business; the rest is.
