@@ -115,6 +115,9 @@ func compact(e connectors.Event) (json.RawMessage, error) {
 	if err := json.Unmarshal(e.Data, &fields); err != nil {
 		return nil, fmt.Errorf("read %s: %w", e.Type, err)
 	}
+	if fields == nil { // the data was null
+		return nil, fmt.Errorf("read %s: %w", e.Type, connectors.ErrRefused)
+	}
 	delete(fields, "output")
 	agent, err := json.Marshal(e.AgentID)
 	if err != nil {

@@ -20,7 +20,8 @@ type Meter interface {
 
 // Connector meters runs. It is inline: nothing leaves the process.
 type Connector struct {
-	meter Meter
+	meter  Meter
+	recent recent
 }
 
 var (
@@ -29,7 +30,7 @@ var (
 )
 
 // New makes the connector.
-func New(meter Meter) *Connector { return &Connector{meter: meter} }
+func New(meter Meter) *Connector { return &Connector{meter: meter, recent: newRecent(remembered)} }
 
 // Name is "telemetry".
 func (c *Connector) Name() string { return "telemetry" }
@@ -46,7 +47,9 @@ func (c *Connector) OnStart(_ context.Context, e connectors.Event) error {
 	if err := read(e, &p); err != nil {
 		return err
 	}
-	c.meter.RunStarted(e, milliseconds(p.QueuedMS))
+	if c.recent.first(e) {
+		c.meter.RunStarted(e, milliseconds(p.QueuedMS))
+	}
 	return nil
 }
 
@@ -59,7 +62,9 @@ func (c *Connector) OnComplete(_ context.Context, e connectors.Event) error {
 	if err := read(e, &p); err != nil {
 		return err
 	}
-	c.meter.RunEnded(e, "completed", milliseconds(p.DurationMS))
+	if c.recent.first(e) {
+		c.meter.RunEnded(e, "completed", milliseconds(p.DurationMS))
+	}
 	return nil
 }
 
@@ -73,7 +78,9 @@ func (c *Connector) OnError(_ context.Context, e connectors.Event) error {
 	if p.Code == event.ErrorTimeout {
 		status = "timed_out"
 	}
-	c.meter.RunEnded(e, status, milliseconds(p.DurationMS))
+	if c.recent.first(e) {
+		c.meter.RunEnded(e, status, milliseconds(p.DurationMS))
+	}
 	return nil
 }
 
@@ -83,8 +90,10 @@ func (c *Connector) OnCancel(_ context.Context, e connectors.Event) error {
 	if err := read(e, &p); err != nil {
 		return err
 	}
-	c.meter.RunEnded(e, "cancelled", milliseconds(p.DurationMS))
-	c.meter.RunStopped(e, milliseconds(p.StoppedMS))
+	if c.recent.first(e) {
+		c.meter.RunEnded(e, "cancelled", milliseconds(p.DurationMS))
+		c.meter.RunStopped(e, milliseconds(p.StoppedMS))
+	}
 	return nil
 }
 

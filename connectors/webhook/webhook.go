@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +19,7 @@ import (
 	"github.com/larirun/lari/connectors"
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/egress"
 )
 
 // Connector posts run_completed and run_error.
@@ -114,7 +117,7 @@ func (c *Connector) post(ctx context.Context, e connectors.Event) error {
 	}
 	resp, err := c.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("the receiver cannot be reached: %w", err)
+		return fmt.Errorf("the receiver cannot be reached: %w", egress.Fault(withoutAddress(err)))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.CopyN(io.Discard, resp.Body, maxDrained)
@@ -125,6 +128,16 @@ func (c *Connector) post(ctx context.Context, e connectors.Event) error {
 		return fmt.Errorf("%w: it answered 410", connectors.ErrRefused)
 	}
 	return fmt.Errorf("the receiver answered %d", resp.StatusCode)
+}
+
+// withoutAddress takes the address out of an error of net/http, which begins with it: the path of a
+// receiver is often what lets somebody in.
+func withoutAddress(err error) error {
+	var addressed *url.Error
+	if errors.As(err, &addressed) {
+		return addressed.Err
+	}
+	return err
 }
 
 func (c *Connector) sign(req *http.Request, e connectors.Event, body []byte) error {

@@ -61,6 +61,7 @@ type App struct {
 	cfg        config.Config
 	options    Options
 	log        *slog.Logger
+	datadog    *telemetry.DogStatsD
 	temporal   client.Client
 	engine     *engine.Engine
 	callbacks  *engine.Callbacks // nil: Temporal does not tell
@@ -80,6 +81,13 @@ func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_
 			a.Close()
 		}
 	}()
+	a.datadog, err = telemetry.NewDogStatsD(telemetry.DogStatsDOptions{
+		Network: cfg.DogStatsD.Network(), Address: cfg.DogStatsD.Address(), MaxTenants: cfg.MetricsMaxTenants, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, func() { closeQuietly(a.datadog) })
 	if a.migrations, err = postgres.ReadMigrations(supabase.Migrations); err != nil {
 		return nil, err
 	}
@@ -148,7 +156,7 @@ func (a *App) dialTemporal() error {
 func closeQuietly(c io.Closer) { _ = c.Close() }
 
 func (a *App) joinDomains() error {
-	m := meter{a.Metrics}
+	m := meter{a.Metrics, a.datadog}
 	a.Tenants = tenants.NewService(a.DB)
 	a.Threads = threads.NewService(a.DB)
 	a.Knowledge = knowledge.NewService(a.DB)

@@ -14,9 +14,10 @@ import (
 	"github.com/larirun/lari/internal/runs"
 )
 
-// meter joins what observes to the metrics.
+// meter joins what observes to the metrics: those that Prometheus reads and those that Datadog is sent.
 type meter struct {
 	metrics *telemetry.Metrics
+	datadog *telemetry.DogStatsD // nil: there is no agent
 }
 
 var (
@@ -30,17 +31,22 @@ var (
 func (m meter) ModelAnswered(t activities.ModelTurnFacts) {
 	m.metrics.Model.Spent(t.TenantID.String(), t.Provider, t.Model, t.Usage.InputTokens, t.Usage.OutputTokens, t.CostUSD)
 	m.metrics.Model.Answered(t.Provider, t.Model, t.RunID.String(), t.Took)
+	m.datadog.ModelSpent(t.TenantID.String(), t.Provider, t.Model, t.Usage.InputTokens, t.Usage.OutputTokens, t.CostUSD)
+	m.datadog.ModelAnswered(t.Provider, t.Model, t.Took)
 	if t.Step == 1 && t.FirstToken > 0 {
 		m.metrics.Runs.FirstToken(t.TenantID.String(), t.RunID.String(), t.FirstToken)
+		m.datadog.FirstToken(t.TenantID.String(), t.FirstToken)
 	}
 }
 
 func (m meter) ModelFailed(provider, model string, class llm.Class) {
 	m.metrics.Model.Failed(provider, model, string(class))
+	m.datadog.ModelFailed(provider, model, string(class))
 }
 
 func (m meter) ToolCalled(tool, outcome string, took time.Duration) {
 	m.metrics.Tools.Called(tool, outcome, took)
+	m.datadog.ToolCalled(tool, outcome, took)
 }
 
 func (m meter) Attempted(connector string, e connectors.Event, _ time.Duration, err error) {
@@ -49,8 +55,11 @@ func (m meter) Attempted(connector string, e connectors.Event, _ time.Duration, 
 		outcome = "failed"
 	}
 	m.metrics.Connectors.Attempted(connector, string(e.Type.Hook()), outcome)
+	m.datadog.ConnectorAttempted(connector, string(e.Type.Hook()), outcome)
 	if err == nil {
-		m.metrics.Connectors.Delivered(connector, time.Since(e.At.Time))
+		lag := time.Since(e.At.Time)
+		m.metrics.Connectors.Delivered(connector, lag)
+		m.datadog.ConnectorDelivered(connector, lag)
 	}
 }
 
@@ -72,16 +81,19 @@ func (m meter) Delivered(_ stream.Key, n int, fromLog bool) {
 
 func (m meter) RunStarted(e connectors.Event, queued time.Duration) {
 	m.metrics.Runs.Started(e.TenantID.String(), e.RunID.String(), queued)
+	m.datadog.RunStarted(e.TenantID.String(), idOrNone(e.WorkspaceID), queued)
 	m.metrics.Runs.Activate(telemetry.ActiveRun{Tenant: e.TenantID.String(), Workspace: idOrNone(e.WorkspaceID), ID: e.RunID.String()})
 }
 
 func (m meter) RunEnded(e connectors.Event, status string, took time.Duration) {
 	m.metrics.Runs.Finished(e.TenantID.String(), status, e.RunID.String(), took)
 	m.metrics.Runs.Deactivate(e.RunID.String())
+	m.datadog.RunFinished(e.TenantID.String(), idOrNone(e.WorkspaceID), status, took)
 }
 
 func (m meter) RunStopped(e connectors.Event, took time.Duration) {
 	m.metrics.Runs.Stopped(e.TenantID.String(), e.RunID.String(), took)
+	m.datadog.RunStopped(e.TenantID.String(), idOrNone(e.WorkspaceID), took)
 }
 
 func idOrNone(id *uuid.UUID) string {

@@ -83,6 +83,10 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		a.Deliveries.RunCourier(ctx)
 		return nil
 	})
+	group.Go(func() error {
+		a.showActive(ctx)
+		return nil
+	})
 	if a.options.API {
 		group.Go(func() error { return a.runAPI(ctx, listener) })
 		group.Go(func() error {

@@ -8,5 +8,6 @@ func House() Law {
 		"internal/deliveries/courier.go": "what a process that died had posted is handed over for every tenant",
 		"internal/tenants/service.go":    "an API key or a slug is looked up before the tenant is known",
 		"internal/idempotency/keys.go":   "old keys of every tenant are swept together",
+		"internal/runs/active.go":        "the gauge of active runs holds those of every tenant",
 	}}
 }

@@ -8,8 +8,13 @@
 package config
 
 import (
+	"cmp"
 	"log/slog"
+	"net"
 	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/larirun/lari/internal/platform/llm"
@@ -41,6 +46,7 @@ type Config struct {
 	MetricsMaxTenants int `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other"`
 
 	Reconcile Reconcile `section:"Runs that their workflow cannot end"`
+	DogStatsD DogStatsD
 
 	Limits Limits `section:"Limits"`
 	Worker Worker `section:"Worker"`
@@ -79,6 +85,37 @@ type Reconcile struct {
 	Every          time.Duration `env:"LARI_RECONCILE_EVERY" default:"30s" min:"0s" max:"1h" doc:"how often unfinished runs are compared with Temporal; the last worker that starts sets it for all; 0s: this worker leaves the schedule as it is"`
 	CallbackURL    URL           `env:"LARI_CALLBACK_URL" rule:"webhook" doc:"where Temporal reaches /temporal/callback on the admin port of a process, if its list of allowed addresses permits; unset: what it closes is found by the next comparison"`
 	CallbackSecret Secret        `env:"LARI_CALLBACK_SECRET" rule:"hs256" doc:"proves such a callback; the same in all processes, 32 bytes or more"`
+}
+
+// DogStatsD says where Datadog's agent listens, in the variables of Datadog's own libraries. Without a
+// host or an address nothing is sent.
+type DogStatsD struct {
+	Host string `env:"DD_AGENT_HOST" rule:"host" doc:"host of Datadog's agent, to which the metrics of runs, models, tools and connectors are sent (DogStatsD); unset: nothing is sent. DD_ENV, DD_SERVICE and DD_VERSION become tags"`
+	Port int    `env:"DD_DOGSTATSD_PORT" default:"8125" min:"1" max:"65535" doc:"its UDP port"`
+	URL  string `env:"DD_DOGSTATSD_URL" rule:"dogstatsd" doc:"its address in one piece, instead of the two: udp://host:port or unix:///path/of/the/socket"`
+}
+
+// Network is that of the agent's address: udp, unixgram, or "" for no agent.
+func (d DogStatsD) Network() string {
+	switch {
+	case strings.HasPrefix(d.URL, "unix:"):
+		return "unixgram"
+	case d.URL != "" || d.Host != "":
+		return "udp"
+	}
+	return ""
+}
+
+// Address is the agent's host:port or the path of its socket.
+func (d DogStatsD) Address() string {
+	u, err := url.Parse(d.URL)
+	if d.URL == "" || err != nil {
+		return net.JoinHostPort(d.Host, strconv.Itoa(d.Port))
+	}
+	if u.Scheme == "unix" {
+		return u.Path
+	}
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), strconv.Itoa(d.Port)))
 }
 
 // Limits bound what one request may cost.

@@ -41,6 +41,10 @@ func matches(rule, text string) error {
 		return checkHostPort(text, true)
 	case "hostport":
 		return checkHostPort(text, false)
+	case "host":
+		return checkHost(text)
+	case "dogstatsd":
+		return checkDogStatsD(text)
 	case "http", "webhook":
 		return checkHTTP(text)
 	case "postgres":
@@ -72,6 +76,25 @@ func checkHostPort(text string, listen bool) error {
 		return wrong
 	}
 	return nil
+}
+
+// checkHost takes a name or an address without a port.
+func checkHost(text string) error {
+	if strings.ContainsAny(text, "/@?# ") || strings.Contains(text, ":") && net.ParseIP(text) == nil {
+		return errors.New("must be the name or address of a host, without scheme and port")
+	}
+	return nil
+}
+
+func checkDogStatsD(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err == nil && u.User == nil && u.Scheme == "udp" && u.Hostname() != "" && strings.Trim(u.Path, "/") == "":
+		return checkPort(u)
+	case err == nil && u.Scheme == "unix" && u.Host == "" && strings.HasPrefix(u.Path, "/"):
+		return nil
+	}
+	return errors.New("must be udp://host:port or unix:///path/of/the/socket")
 }
 
 func checkHTTP(text string) error {

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -39,10 +40,6 @@ func newActiveRuns(tenants *labels, limit int, desc *prometheus.Desc) *activeRun
 func (a *activeRuns) add(run ActiveRun) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.put(run)
-}
-
-func (a *activeRuns) put(run ActiveRun) {
 	if _, found := a.runs[run.ID]; found || run.ID == "" {
 		return
 	}
@@ -69,26 +66,16 @@ func (a *activeRuns) remove(id string) {
 	}
 }
 
-// replace forgets the runs that are not in the list before it adds those that are new, so that a run
-// which stays keeps its series.
-func (a *activeRuns) replace(runs []ActiveRun) {
-	stay := make(map[string]bool, len(runs))
-	for _, run := range runs {
-		stay[run.ID] = true
-	}
+// list gives the runs by id, which is by age.
+func (a *activeRuns) list() []ActiveRun {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	out := make([]ActiveRun, 0, len(a.runs))
 	for id, e := range a.runs {
-		if !stay[id] {
-			delete(a.runs, id)
-			if e.own {
-				a.own--
-			}
-		}
+		out = append(out, ActiveRun{Tenant: e.tenant, Workspace: e.workspace, ID: id})
 	}
-	for _, run := range runs {
-		a.put(run)
-	}
+	slices.SortFunc(out, func(x, y ActiveRun) int { return strings.Compare(x.ID, y.ID) })
+	return out
 }
 
 // Describe is part of prometheus.Collector.

@@ -35,12 +35,14 @@ func TestActiveRunsComeAndGo(t *testing.T) {
 		{func() { m.Runs.Activate(run("b")) }, []string{"a=1", "b=1"}},
 		{func() { m.Runs.Deactivate("a") }, []string{"b=1"}},
 		{func() { m.Runs.Deactivate("elsewhere") }, []string{"b=1"}},
-		{func() { m.Runs.ReplaceActive([]ActiveRun{run("b"), run("c"), run("c")}) }, []string{"b=1", "c=1"}},
-		{func() { m.Runs.ReplaceActive(nil) }, nil},
+		{func() { m.Runs.Activate(run("c")) }, []string{"b=1", "c=1"}},
 	} {
 		step.do()
 		if got := shownRuns(t, m); !slices.Equal(got, step.want) {
 			t.Errorf("shown %v, want %v", got, step.want)
+		}
+		if got := m.Runs.Active(); len(got) != len(step.want) {
+			t.Errorf("listed %v, want %v", got, step.want)
 		}
 	}
 }

@@ -54,9 +54,9 @@ func (r *Runs) Activate(run ActiveRun) { r.active.add(run) }
 // by another process.
 func (r *Runs) Deactivate(runID string) { r.active.remove(runID) }
 
-// ReplaceActive sets the gauge to exactly these runs. A run may start in one process and end in another,
-// which then never hears of it: whoever shows runs corrects the list from the database now and then.
-func (r *Runs) ReplaceActive(runs []ActiveRun) { r.active.replace(runs) }
+// Active gives the runs in the gauge, the oldest first; tenants and workspaces as their labels. A run may start in one process
+// and end in another: whoever shows runs asks the database now and then which of them have ended.
+func (r *Runs) Active() []ActiveRun { return r.active.list() }
 
 // observe leaves the run as an exemplar, so that a slow bucket leads to a run that fell into it.
 func observe(o prometheus.Observer, d time.Duration, runID string) {
