@@ -15,16 +15,16 @@ import (
 // reconciler pays it.
 
 // Settle compares a run of the tenant with its workflow, of which the engine says that it closed, and ends
-// the run if that has no end. orderly says that the workflow came to its own end, which it recorded before.
-// nil means that nothing is left to do: the end is recorded, and its announcement made or owed.
-func (s *Service) Settle(ctx context.Context, id uuid.UUID, orderly bool) error {
+// the run if that has no end. nil means that nothing is left to do: the end is recorded, and its announcement
+// made or owed.
+func (s *Service) Settle(ctx context.Context, id uuid.UUID) error {
 	r, told, err := s.store.findEnd(ctx, id)
 	switch {
 	case fault.Is(err, fault.NotFound): // taken back before its workflow found it
 		return nil
 	case err != nil:
 		return err
-	case r.status.Final() && (orderly || told != nil):
+	case r.status.Final() && told != nil:
 		return nil
 	}
 	_, err = s.settle(ctx, r)
