@@ -118,8 +118,8 @@ func (a *App) Callback() http.Handler {
 	if a.callbacks == nil {
 		return nil
 	}
-	return a.callbacks.Handler(func(ctx context.Context, tenant, run uuid.UUID, orderly bool) error {
-		return a.Runs.Settle(scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system"}), run, orderly)
+	return a.callbacks.Handler(func(ctx context.Context, tenant, run uuid.UUID) error {
+		return a.Runs.Settle(scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system"}), run)
 	})
 }
 

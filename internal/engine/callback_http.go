@@ -17,9 +17,8 @@ const (
 	callbackLimit   = 10 * time.Second
 )
 
-// Settler looks after a run whose workflow has closed. orderly says that the workflow itself came to its end.
-// nil means that the run's end is on record.
-type Settler func(ctx context.Context, tenant, run uuid.UUID, orderly bool) error
+// Settler looks after a run whose workflow has closed. nil means that the run's end is on record.
+type Settler func(ctx context.Context, tenant, run uuid.UUID) error
 
 // Handler hears Temporal's callbacks. What one says of a workflow is not believed but taken as a reason to
 // look: a proof that leaked lets nobody end a run. It answers 2xx once the run's end is on record; Temporal
@@ -38,9 +37,13 @@ func (c *Callbacks) Handler(settle Settler) http.Handler {
 		}
 		// Of no interest, but a connection is used again only when its request was read.
 		_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxCallbackBody))
+		if r.Header.Get(callbackState) == "succeeded" { // most do, and none of them before it has recorded its end
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
 		ctx, stop := context.WithTimeout(r.Context(), callbackLimit)
 		defer stop()
-		if err := settle(ctx, tenant, run, r.Header.Get(callbackState) == "succeeded"); err != nil {
+		if err := settle(ctx, tenant, run); err != nil {
 			c.log.WarnContext(ctx, "a run whose workflow closed could not be looked after; Temporal repeats the callback", "run_id", run, "error", err)
 			http.Error(w, "not recorded yet", http.StatusServiceUnavailable)
 			return

@@ -58,9 +58,10 @@ func ending(info *workflowpb.WorkflowExecutionInfo) runs.Ending {
 		return runs.EndingTerminated
 	case enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
 		return runs.EndingTimedOut
-	default: // running, paused, or between two executions of one run
-		return runs.EndingOpen
+	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED,
+		enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, enumspb.WORKFLOW_EXECUTION_STATUS_UNSPECIFIED:
 	}
+	return runs.EndingOpen
 }
 
 // whyTerminated gives the reason that whoever terminated the execution gave.

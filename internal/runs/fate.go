@@ -23,6 +23,13 @@ const (
 	EndingGone       Ending = "gone" // the engine does not know it: it was deleted
 )
 
+// Endings lists every ending.
+func Endings() []Ending {
+	return []Ending{
+		EndingOpen, EndingStuck, EndingCompleted, EndingFailed, EndingCancelled, EndingTerminated, EndingTimedOut, EndingGone,
+	}
+}
+
 // Ended reports whether the workflow does nothing any more.
 func (e Ending) Ended() bool { return e != EndingOpen && e != EndingStuck }
 

@@ -156,14 +156,14 @@ func (s *Service) settleAll(system context.Context, all []suspect, p *Pass) erro
 	}
 	_ = group.Wait() // its functions give no error: all are to run
 	for i, ending := range endings {
-		switch {
-		case ending == EndingStuck:
+		switch ending {
+		case EndingStuck:
 			p.Found.Stuck = append(p.Found.Stuck, all[i].id)
 			s.Logger.WarnContext(system, "the code of a run's workflow fails over and over; the run waits for a version that fits",
 				"run_id", all[i].id, "tenant_id", all[i].tenant)
-		case ending == "" || ending == EndingOpen:
+		case "", EndingOpen:
 			continue
-		default:
+		case EndingCompleted, EndingFailed, EndingCancelled, EndingTerminated, EndingTimedOut, EndingGone:
 			p.Found.Closed++
 		}
 		s.Observer.Reconciled(ending)

@@ -15,44 +15,59 @@ import (
 // reconciler pays it.
 
 // Settle compares a run of the tenant with its workflow, of which the engine says that it closed, and ends
-// the run if that has no end. orderly says that the workflow came to its own end, which it recorded before.
-// nil means that nothing is left to do: the end is recorded, and its announcement made or owed.
-func (s *Service) Settle(ctx context.Context, id uuid.UUID, orderly bool) error {
+// the run if that has no end. nil means that nothing is left to do: the end is recorded, and its announcement
+// made or owed.
+func (s *Service) Settle(ctx context.Context, id uuid.UUID) error {
 	r, told, err := s.store.findEnd(ctx, id)
 	switch {
 	case fault.Is(err, fault.NotFound): // taken back before its workflow found it
 		return nil
 	case err != nil:
 		return err
-	case r.status.Final() && (orderly || told != nil):
+	case r.status.Final() && told != nil:
 		return nil
 	}
 	_, err = s.settle(ctx, r)
 	return err
 }
 
-// settle asks the engine what became of the run's workflow and follows it.
+// settle asks the engine what became of the run's workflow and follows it. It gives the ending that it had
+// to follow, EndingStuck for a workflow that is, and "" when the run stood as it should.
 func (s *Service) settle(ctx context.Context, r suspect) (Ending, error) {
 	fate, err := s.Engine.FindFate(ctx, r.tenant, r.id)
-	if err != nil || !fate.Ending.Ended() {
-		return fate.Ending, err
+	switch {
+	case err != nil:
+		return "", err
+	case fate.Ending == EndingStuck:
+		return EndingStuck, nil
+	case !fate.Ending.Ended():
+		return "", nil
 	}
+	var followed bool
 	if r.status.Final() {
-		if !fate.Ending.killed() {
-			return fate.Ending, nil // its own record was announced
-		}
-		claimed, err := s.store.oweEnd(ctx, r.id)
-		if err == nil && claimed {
-			err = s.tellAll(ctx, r.id)
-		}
-		return fate.Ending, err
+		followed, err = s.tellKilled(ctx, r.id, fate)
+	} else {
+		followed, err = s.finishOutside(ctx, r.id, fate.outcome)
 	}
-	ended, err := s.finishOutside(ctx, r.id, fate.outcome)
-	if ended && err == nil {
-		s.Logger.WarnContext(ctx, "a run was closed that its workflow could not close", "run_id", r.id, "tenant_id", r.tenant,
-			"workflow", fate.Ending, "reason", fate.Reason)
+	if !followed || err != nil {
+		return "", err
 	}
-	return fate.Ending, err
+	s.Logger.WarnContext(ctx, "a run was ended that its workflow could not end", "run_id", r.id, "tenant_id", r.tenant,
+		"workflow", fate.Ending, "reason", fate.Reason)
+	return fate.Ending, nil
+}
+
+// tellKilled announces the end of a run that has one: its workflow was closed right after it recorded that,
+// and perhaps before it told anybody.
+func (s *Service) tellKilled(ctx context.Context, id uuid.UUID, fate Fate) (told bool, err error) {
+	if !fate.Ending.killed() {
+		return false, nil
+	}
+	claimed, err := s.store.oweEnd(ctx, id)
+	if err != nil || !claimed {
+		return false, err
+	}
+	return true, s.tellAll(ctx, id)
 }
 
 // finishOutside ends a run that has not ended, and tells the connectors; ended is false when it had.

@@ -118,7 +118,7 @@ func lari(t *testing.T, x *harness.Tenant) (toFirst, toEnd time.Duration) {
 
 func TestLatency(t *testing.T) {
 	s := harness.NewSystem(t)
-	p := s.Start(t, harness.All)
+	p, _ := s.StartCalledBack(t) // as make run does
 	x := p.NewTenant(t, agents.Config{})
 	b := newBare(t, s)
 	var bareActivity, bareEnd, first, end []time.Duration

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,59 +20,14 @@ import (
 	"github.com/larirun/lari/workflows"
 )
 
-// relay stands where Temporal sends its callbacks and hands them to a process.
-type relay struct {
-	url  string
-	took chan callback
-	down atomic.Int32 // how many to answer with 503
-	to   atomic.Pointer[http.Handler]
-}
-
-type callback struct {
-	header http.Header
-	status int
-}
-
-func newRelay(t *testing.T) *relay {
-	t.Helper()
-	r := &relay{took: make(chan callback, 64)}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		to := r.to.Load()
-		if to == nil || r.down.Add(-1) >= 0 {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return
-		}
-		answer := httptest.NewRecorder()
-		(*to).ServeHTTP(answer, req)
-		w.WriteHeader(answer.Code)
-		r.took <- callback{req.Header.Clone(), answer.Code}
-	}))
-	t.Cleanup(server.Close)
-	r.url = server.URL
-	return r
-}
-
-// calledBack starts a process that Temporal tells of closed workflows.
-func calledBack(t *testing.T, s *harness.System) (*harness.Process, *relay) {
-	t.Helper()
-	r := newRelay(t)
-	cfg := s.Config
-	cfg.Reconcile.CallbackURL, cfg.Reconcile.CallbackSecret = config.NewURL(r.url+"/temporal/callback"), config.NewSecret(harness.Secret)
-	p := s.StartWith(t, cfg, harness.All, func(a *app.App) {
-		handler := a.Callback()
-		r.to.Store(&handler)
-	})
-	return p, r
-}
-
-// next gives the next callback of the run.
-func (r *relay) next(t *testing.T, x *harness.Tenant, id uuid.UUID) callback {
+// nextCallback gives the next genuine callback of the run.
+func nextCallback(t *testing.T, r *harness.Relay, x *harness.Tenant, id uuid.UUID) harness.Callback {
 	t.Helper()
 	patience := time.After(within)
 	for {
 		select {
-		case c := <-r.took:
-			if c.status != http.StatusUnauthorized && c.header.Get("lari-workflow") == workflows.RunWorkflowID(x.ID, id) {
+		case c := <-r.Took:
+			if c.Status != http.StatusUnauthorized && c.Header.Get("lari-workflow") == workflows.RunWorkflowID(x.ID, id) {
 				return c
 			}
 		case <-patience:
@@ -87,7 +40,7 @@ func (r *relay) next(t *testing.T, x *harness.Tenant, id uuid.UUID) callback {
 func TestTemporalTellsThatItClosedARun(t *testing.T) {
 	t.Parallel()
 	s, alerts := alerting(t, fakellm.Rule{Contains: "story", Reply: endless()})
-	p, callbacks := calledBack(t, s)
+	p, callbacks := s.StartCalledBack(t)
 	x := p.NewTenant(t, agents.Config{})
 	streaming := func() uuid.UUID {
 		r := x.StartRun(t, `{"input": "a story"}`)
@@ -101,20 +54,20 @@ func TestTemporalTellsThatItClosedARun(t *testing.T) {
 		follower.Rest(t)
 		t.Logf("the run ended %s after its workflow was terminated", time.Since(began).Round(time.Millisecond))
 		wantEnd(t, s, x, id, runs.Failed, event.ErrorTerminated)
-		if c := callbacks.next(t, x, id); c.status != http.StatusNoContent {
-			t.Errorf("the callback was answered with %d", c.status)
+		if c := nextCallback(t, callbacks, x, id); c.Status != http.StatusNoContent {
+			t.Errorf("the callback was answered with %d", c.Status)
 		}
 		alerts.next(t)
 	})
 	t.Run("terminated, and the callback is not heard twice", func(t *testing.T) {
 		id := streaming()
-		callbacks.down.Store(2)
+		callbacks.Down.Store(2)
 		terminate(t, s, x, id, "")
 		wantEnd(t, s, x, id, runs.Failed, event.ErrorTerminated)
 		alerts.next(t)
-		c := callbacks.next(t, x, id)
+		c := nextCallback(t, callbacks, x, id)
 		for range 2 { // a callback may come again
-			if status := post(t, callbacks.url, c.header, nil); status != http.StatusNoContent {
+			if status := post(t, callbacks.URL, c.Header, nil); status != http.StatusNoContent {
 				t.Errorf("the repeated callback was answered with %d", status)
 			}
 		}
@@ -124,8 +77,8 @@ func TestTemporalTellsThatItClosedARun(t *testing.T) {
 		r := x.StartRun(t, `{"input": "hello"}`)
 		wantEnd(t, s, x, r.ID, runs.Completed, "")
 		alerts.next(t)
-		if c := callbacks.next(t, x, r.ID); c.status != http.StatusNoContent {
-			t.Errorf("the callback was answered with %d", c.status)
+		if c := nextCallback(t, callbacks, x, r.ID); c.Status != http.StatusNoContent {
+			t.Errorf("the callback was answered with %d", c.Status)
 		}
 	})
 	t.Run("reset", func(t *testing.T) {
@@ -146,15 +99,15 @@ func TestTemporalTellsThatItClosedARun(t *testing.T) {
 				"Lari-Workflow": {workflows.RunWorkflowID(x.ID, id)}, "Lari-Proof": {genuine(t, callbacks, x).Get("lari-proof")},
 			},
 		} {
-			if status := post(t, callbacks.url, header, nil); status != http.StatusUnauthorized {
+			if status := post(t, callbacks.URL, header, nil); status != http.StatusUnauthorized {
 				t.Errorf("%s: answered with %d", name, status)
 			}
 		}
 		cancel(t, x, id, "")
 		wantEnd(t, s, x, id, runs.Cancelled, "")
 		// A genuine callback ends no run that goes on, and more than enough of a body is not read.
-		c := callbacks.next(t, x, id)
-		if status := post(t, callbacks.url, c.header, make([]byte, 8<<20)); status != http.StatusNoContent {
+		c := nextCallback(t, callbacks, x, id)
+		if status := post(t, callbacks.URL, c.Header, make([]byte, 8<<20)); status != http.StatusNoContent {
 			t.Errorf("a callback with a large body was answered with %d", status)
 		}
 	})
@@ -164,11 +117,11 @@ func TestTemporalTellsThatItClosedARun(t *testing.T) {
 }
 
 // genuine gives the headers of another run's callback.
-func genuine(t *testing.T, callbacks *relay, x *harness.Tenant) http.Header {
+func genuine(t *testing.T, callbacks *harness.Relay, x *harness.Tenant) http.Header {
 	t.Helper()
 	r := x.StartRun(t, `{"input": "hello"}`)
 	wholeLog(t, x, r.ID)
-	return callbacks.next(t, x, r.ID).header
+	return nextCallback(t, callbacks, x, r.ID).Header
 }
 
 func post(t *testing.T, url string, header http.Header, body []byte) int {

@@ -82,7 +82,7 @@ func TestADeployThatDoesNotFit(t *testing.T) {
 // panicking is a step that panics before it does what it can.
 type panicking struct{ attempts chan int32 }
 
-func (p panicking) CallModel(ctx context.Context, _ activities.ModelCall) (activities.ModelTurn, error) {
+func (p panicking) CallModel(_ context.Context, _ activities.ModelCall) (activities.ModelTurn, error) {
 	select {
 	case p.attempts <- 1:
 		panic("of the test")

@@ -44,9 +44,9 @@ type Config struct {
 	Log    Log    `section:"Logs and metrics"`
 
 	MetricsMaxTenants int `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other"`
+	DogStatsD         DogStatsD
 
 	Reconcile Reconcile `section:"Runs that their workflow cannot end"`
-	DogStatsD DogStatsD
 
 	Limits Limits `section:"Limits"`
 	Worker Worker `section:"Worker"`
