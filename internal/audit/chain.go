@@ -46,9 +46,6 @@ func (h *Hash) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// Noun names the values of the type in messages.
-func (*Hash) Noun() string { return "64 hexadecimal digits" }
-
 // genesis is the prev_hash of every chain's first row.
 var genesis = [sha256.Size]byte{}
 
