@@ -33,11 +33,11 @@ type Verdict struct {
 	Checked  int64  `json:"checked" required:"true" description:"Rows that were found to be right, from the first on."`
 	Position int64  `json:"position" required:"true" description:"Position of the last right row. Keep it with hash outside of this system: it is the anchor of a later verification."`
 	Hash     Hash   `json:"hash" required:"true" description:"Hash of the last right row."`
-	Broken   *Break `json:"broken" required:"true" description:"The first broken link; null when all hold."`
+	Broken   *BrokenLink `json:"broken" required:"true" description:"The first broken link; null when all hold."`
 }
 
-// Break is a broken link.
-type Break struct {
+// BrokenLink is the place where a chain breaks.
+type BrokenLink struct {
 	Position int64      `json:"position" required:"true" description:"Where the chain breaks."`
 	ID       *uuid.UUID `json:"id" required:"true" description:"The row that was found there; null when there is none."`
 	Fault    Fault      `json:"fault" required:"true" enum:"gap,order,prev,hash,tail,head,anchor"`
@@ -70,7 +70,7 @@ type walk struct {
 	position int64
 	last     [sha256.Size]byte
 	lastID   uuid.UUID
-	broken   *Break
+	broken   *BrokenLink
 	buf      []byte
 }
 
@@ -116,7 +116,7 @@ func (w *walk) end(h head) {
 }
 
 func (w *walk) fail(position int64, r *Record, f Fault, format string, args ...any) {
-	w.broken = &Break{Position: position, Fault: f, Detail: fmt.Sprintf(format, args...)}
+	w.broken = &BrokenLink{Position: position, Fault: f, Detail: fmt.Sprintf(format, args...)}
 	if r != nil {
 		id := r.ID
 		w.broken.ID = &id
