@@ -103,15 +103,7 @@ func (s *Service) flush(ctx context.Context, batch []addition) error {
 		byTenant[a.tenant] = append(byTenant[a.tenant], a)
 	}
 	slices.SortFunc(order, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
-	err := s.store.db.Tx(ctx, func(ctx context.Context) error {
-		for _, tenant := range order {
-			ctx := scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system"})
-			if err := s.store.db.Finally(ctx, appendStatement(tenant, byTenant[tenant])); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := s.store.commit(ctx, order, byTenant)
 	if err != nil {
 		// Otherwise the appender tries again, or one by one.
 		if ctx.Err() != nil || len(batch) == 1 && !fault.Is(err, fault.Unavailable) {

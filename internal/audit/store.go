@@ -1,15 +1,35 @@
 package audit
 
 import (
+	"context"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/scope"
 )
 
 type store struct {
 	db *postgres.DB
+}
+
+// commit puts entries at the ends of their tenants' chains, all or none, in one round trip.
+func (s store) commit(ctx context.Context, order []uuid.UUID, byTenant map[uuid.UUID][]addition) error {
+	on := func(ctx context.Context, tenant uuid.UUID) context.Context {
+		return scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system"})
+	}
+	if len(order) == 1 { // a transaction by itself
+		return s.db.Batch(on(ctx, order[0]), appendStatement(order[0], byTenant[order[0]]))
+	}
+	return s.db.Tx(ctx, func(ctx context.Context) error {
+		for _, tenant := range order {
+			if err := s.db.Finally(on(ctx, tenant), appendStatement(tenant, byTenant[tenant])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // appendStatement puts entries at the end of a tenant's chain, in order. Position and hashes are the

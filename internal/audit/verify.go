@@ -29,10 +29,10 @@ const (
 
 // Verdict is what a walk over a tenant's chain found.
 type Verdict struct {
-	Valid    bool   `json:"valid" required:"true"`
-	Checked  int64  `json:"checked" required:"true" description:"Rows that were found to be right, from the first on."`
-	Position int64  `json:"position" required:"true" description:"Position of the last right row. Keep it with hash outside of this system: it is the anchor of a later verification."`
-	Hash     Hash   `json:"hash" required:"true" description:"Hash of the last right row."`
+	Valid    bool        `json:"valid" required:"true"`
+	Checked  int64       `json:"checked" required:"true" description:"Rows that were found to be right, from the first on."`
+	Position int64       `json:"position" required:"true" description:"Position of the last right row. Keep it with hash outside of this system: it is the anchor of a later verification."`
+	Hash     Hash        `json:"hash" required:"true" description:"Hash of the last right row."`
 	Broken   *BrokenLink `json:"broken" required:"true" description:"The first broken link; null when all hold."`
 }
 

@@ -20,12 +20,15 @@ alter table public.audit_logs
 alter table public.audit_logs alter column data type json using data::text::json;
 alter table public.audit_logs alter column data set default '{}';
 
--- A netstring (D. J. Bernstein, 1997): what follows another cannot be taken for a part of it.
-create function lari.netstring(value text) returns text language sql immutable strict as
+-- A netstring (D. J. Bernstein, 1997): what follows another cannot be taken for a part of it. Stable and
+-- not strict, as its parts are, or Postgres would not fold it into the expression below.
+create function lari.netstring(value text) returns text language sql stable as
   $$ select octet_length(convert_to(value, 'UTF8'))::text || ':' || value || ',' $$;
 
-create function lari.audit_hash(l public.audit_logs) returns bytea language sql stable as $$
-  select sha256(convert_to(
+-- In PL/pgSQL, which keeps its plan: a function in SQL is planned anew in every transaction.
+create function lari.audit_hash(l public.audit_logs) returns bytea language plpgsql stable as $$
+begin
+  return sha256(convert_to(
     lari.netstring('lari.audit.1') ||
     lari.netstring(l.tenant_id::text) ||
     lari.netstring(l.position::text) ||
@@ -40,8 +43,8 @@ create function lari.audit_hash(l public.audit_logs) returns bytea language sql 
     lari.netstring(l.client_ip) ||
     lari.netstring(l.dedup_key) ||
     lari.netstring(l.data::text) ||
-    lari.netstring(encode(l.prev_hash, 'hex')), 'UTF8'))
-$$;
+    lari.netstring(encode(l.prev_hash, 'hex')), 'UTF8'));
+end $$;
 
 -- Rows from before are chained in the order in which they came.
 do $$
