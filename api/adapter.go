@@ -23,6 +23,8 @@ type adapter struct {
 	keys      *idempotency.Keys
 	validator *validator.Validate
 	streams   *streams
+	trail     Trail
+	proxies   proxies
 	log       *slog.Logger
 	base      context.Context //nolint:containedctx // ends when the process may wait no longer for requests
 	timeout   time.Duration
@@ -40,23 +42,31 @@ func (a *adapter) handler(r *Route) fiber.Handler {
 		// Fiber's own context does not end when the caller leaves; this one ends at least in time.
 		ctx, stop := context.WithTimeout(a.base, timeout)
 		defer stop()
-		if err := a.run(ctx, x); err != nil {
-			a.fail(ctx, x, err)
-		}
+		a.run(ctx, x)
 		return nil
 	}
 }
 
-func (a *adapter) run(ctx context.Context, x *exchange) error {
+// run admits the request, answers it, and takes it down: whatever asks for a change on behalf of a tenant
+// is in the trail, also when it was refused or the function panicked.
+func (a *adapter) run(ctx context.Context, x *exchange) {
 	ctx, err := a.admit(ctx, x)
-	if err != nil {
-		return err
+	ended := false
+	if x.route.mutates() && scope.Tenant(ctx) != uuid.Nil {
+		defer func() { a.takeDown(ctx, x, ended) }()
 	}
-	return x.route.answer(ctx, a, x)
+	if err == nil {
+		err = x.route.answer(ctx, a, x)
+	}
+	if err != nil {
+		a.fail(ctx, x, err)
+	}
+	ended = true
 }
 
 // admit authenticates, settles the tenant and asks for the permission, in this order. The tenant of
-// everything below is the one in the context that it gives.
+// everything below is the one in the context that it gives, which holds one also when only the permission
+// is missing.
 func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, error) {
 	s := scope.Scope{RequestID: x.requestID}
 	if x.route.Permission == auth.Public {
@@ -73,10 +83,11 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 	if s.Tenant, err = a.ensureTenantHeader(x); err != nil {
 		return ctx, err
 	}
+	ctx = auth.With(scope.With(ctx, s), p)
 	if !p.Can(s.Tenant, x.route.Permission) {
 		return ctx, fault.New(fault.Forbidden, "This needs the permission %s.", x.route.Permission)
 	}
-	return auth.With(scope.With(ctx, s), p), nil
+	return ctx, nil
 }
 
 // ensureTenantHeader settles which tenant the request acts in and says so in the response.
@@ -159,6 +170,7 @@ func (a *adapter) fail(ctx context.Context, x *exchange, err error) {
 		err = shutdownError(err)
 	}
 	f := classify(err)
+	x.code = f.Code
 	writeProblem(x.http, f, x.requestID, 0)
 	if t, _ := translate(f.Code); t.status >= 500 {
 		level := slog.LevelError

@@ -19,7 +19,7 @@ import (
 func BenchmarkAdapter(b *testing.B) {
 	var observed int
 	s, err := New(Deps{
-		Auth: newAuth(b), Log: slog.New(slog.DiscardHandler),
+		Auth: newAuth(b), Trail: newTrail(b), Log: slog.New(slog.DiscardHandler),
 		Observe: func(string, string, string, int, time.Duration) { observed++ },
 	}, append(thingRoutes(), Handle("POST", "/v1/runs", auth.RunCreate, Meta{ID: "createRun", Tag: "runs", Summary: "Start a run", Status: 202},
 		func(context.Context, *runs.NewRun) (thingView, error) { return thingView{Name: "a"}, nil })))

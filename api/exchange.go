@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/fault"
 )
 
 // exchange is what is known of a request while it is served; it is used again for another one after.
@@ -19,6 +20,7 @@ type exchange struct {
 	requestID string
 	label     string // the tenant as text, for metrics; "" before it is known
 	principal *auth.Principal
+	code      fault.Code // of the refusal; "" while there is none
 }
 
 type exchangeKey struct{}

@@ -160,7 +160,9 @@ func addAnswer(oc openapi.OperationContext, route *Route) {
 		if media == "" {
 			media = "application/octet-stream"
 		}
-		oc.AddRespStructure("", append(options, openapi.WithContentType(media))...)
+		for kind := range strings.SplitSeq(media, ", ") {
+			oc.AddRespStructure("", append(slices.Clone(options), openapi.WithContentType(kind))...)
+		}
 	default:
 		oc.AddRespStructure(reflect.New(route.out).Elem().Interface(), options...)
 	}

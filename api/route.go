@@ -12,7 +12,7 @@ import (
 	"github.com/larirun/lari/internal/platform/auth"
 )
 
-// Route is one endpoint of the table. Handle and Stream make routes; New refuses those that lack a
+// Route is one endpoint of the table. Handle, Stream and Download make routes; New refuses those that lack a
 // permission, an operation id or whose types do not fit.
 type Route struct {
 	Method     string // GET, POST, PUT, PATCH or DELETE
@@ -23,6 +23,7 @@ type Route struct {
 	in, out reflect.Type
 	plan    *plan
 	stream  bool
+	subject subject
 	hidden  bool // not part of the API's description
 	answer  func(ctx context.Context, a *adapter, x *exchange) error
 	err     error
@@ -35,7 +36,7 @@ type Meta struct {
 	Summary     string // a few words
 	Description string // Markdown; may be empty
 
-	Produces string // media type of a Raw answer, for the description
+	Produces string // media types of a Raw answer or a file, separated by ", ", for the description
 
 	Status  int           // of success; 0: 200, or 204 when the answer is None
 	Also    []int         // other statuses that the answer sets (see Responder), for the description
@@ -169,7 +170,7 @@ func (r *Route) check() error {
 	case r.err != nil:
 		return fmt.Errorf("%s: %w", r.name(), r.err)
 	case r.answer == nil:
-		return fmt.Errorf("%s: it was not made by Handle or Stream", r.name())
+		return fmt.Errorf("%s: it was not made by Handle, Stream or Download", r.name())
 	case !slices.Contains([]string{"GET", "POST", "PUT", "PATCH", "DELETE"}, r.Method):
 		return fmt.Errorf("%s: the method is not one of GET, POST, PUT, PATCH, DELETE", r.name())
 	case !goodPath.MatchString(r.Path) && !r.hidden:
@@ -207,6 +208,9 @@ func (r *Route) checkPath() error {
 	}
 	return nil
 }
+
+// mutates reports whether the route is for changes: such requests are in the audit trail.
+func (r *Route) mutates() bool { return r.Method != "GET" }
 
 func (r *Route) name() string { return r.Method + " " + r.Path }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -25,6 +26,10 @@ type Config struct {
 	WriteTimeout time.Duration // for an answer, or one write of a stream, to be taken; 30 s
 	IdleTimeout  time.Duration // between two requests on a connection; 120 s
 	Heartbeat    time.Duration // between two comments in a stream; 15 s, and less than WriteTimeout
+
+	// TrustedProxies are the networks whose X-Forwarded-For is believed. None: a client's address is that
+	// of its connection.
+	TrustedProxies []netip.Prefix
 }
 
 func (c *Config) complete() error {
@@ -55,6 +60,7 @@ type Deps struct {
 	Config  Config
 	Auth    *auth.Authenticator
 	Keys    *idempotency.Keys // may be nil while no route creates
+	Trail   Trail             // may be nil while no route is for changes
 	Observe Observe           // nil: nothing is measured
 	Checks  []Check           // what readiness depends on
 	Version string            // of this program, for the API's description
@@ -101,6 +107,9 @@ func New(d Deps, routes []Route) (*Server, error) {
 		if r.Meta.Creates && d.Keys == nil {
 			return nil, fmt.Errorf("api: %s creates, but there is no store of idempotency keys", r.name())
 		}
+		if r.mutates() && d.Trail == nil {
+			return nil, fmt.Errorf("api: %s is for changes, but there is no trail to take them down", r.name())
+		}
 	}
 	spec, err := describe(routes, d.Version)
 	if err != nil {
@@ -125,7 +134,7 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	}
 	s.adapter = &adapter{
 		auth: d.Auth, keys: d.Keys, validator: newValidator(), log: d.Log, base: base, timeout: d.Config.Timeout,
-		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, d.Log),
+		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, d.Log), trail: d.Trail, proxies: d.Config.TrustedProxies,
 	}
 	s.app = fiber.New(fiber.Config{
 		Immutable: true, StrictRouting: true, CaseSensitive: true, DisableStartupMessage: true,
@@ -138,6 +147,7 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	sortTable(routes)
 	for i := range routes {
 		r := &routes[i]
+		r.subject = subjectOf(r, routes)
 		s.app.Add(r.Method, r.fiberPath(), s.adapter.handler(r))
 		if r.Method == fiber.MethodGet {
 			s.app.Add(fiber.MethodHead, r.fiberPath(), s.adapter.handler(r))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -86,7 +87,7 @@ func (s *streams) answer(request context.Context, x *exchange, source Source, lo
 
 	ctx, cancel := s.contextOf(request, x)
 	conn := c.Conn()
-	extend := func() error { return conn.SetWriteDeadline(time.Now().Add(s.writeTimeout)) }
+	extend := s.extender(conn)
 	requestID, route := x.requestID, x.route.name() // x belongs to another request by then
 	c.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer s.open.Done()
@@ -97,6 +98,11 @@ func (s *streams) answer(request context.Context, x *exchange, source Source, lo
 		}
 	})
 	return nil
+}
+
+// extender gives what moves the deadline for writing to a client.
+func (s *streams) extender(conn net.Conn) func() error {
+	return func() error { return conn.SetWriteDeadline(time.Now().Add(s.writeTimeout)) }
 }
 
 // contextOf ends with the server and with the caller's credential.

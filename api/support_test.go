@@ -28,6 +28,7 @@ type rig struct {
 	tenant   uuid.UUID
 	observed *observations
 	logged   *lockedBuffer
+	trail    *trail
 }
 
 type observation struct {
@@ -86,8 +87,8 @@ func newAuth(t testing.TB) *auth.Authenticator {
 // start serves the routes until the test ends.
 func start(t *testing.T, routes []Route, change ...func(*Deps)) *rig {
 	t.Helper()
-	r := &rig{tenant: uuid.Must(uuid.NewV7()), observed: &observations{}, logged: &lockedBuffer{}}
-	d := Deps{Auth: newAuth(t), Observe: r.observed.observe, Log: slog.New(slog.NewTextHandler(r.logged, nil)), Version: "test"}
+	r := &rig{tenant: uuid.Must(uuid.NewV7()), observed: &observations{}, logged: &lockedBuffer{}, trail: newTrail(t)}
+	d := Deps{Auth: newAuth(t), Trail: r.trail, Observe: r.observed.observe, Log: slog.New(slog.NewTextHandler(r.logged, nil)), Version: "test"}
 	for _, f := range change {
 		f(&d)
 	}

@@ -24,17 +24,16 @@ type Summariser interface {
 	Summarise(ctx context.Context, run uuid.UUID) error
 }
 
-// Entry is one row of the trail. The tenant is the context's.
+// Entry is what happened to a run. The tenant is the context's.
 type Entry struct {
-	Key          string // names the entry: the same fact told twice is one row
-	At           clock.Time
-	Actor        string
-	Action       string
-	ResourceType string
-	ResourceID   string
-	Outcome      string
-	RequestID    string
-	Data         json.RawMessage
+	Key       string // names the entry: the same fact told twice is one row
+	At        clock.Time
+	Actor     string
+	Action    string
+	RunID     uuid.UUID
+	Outcome   string
+	RequestID string
+	Data      json.RawMessage
 }
 
 // Connector writes the trail. It is inline: same database, no network.
@@ -104,8 +103,8 @@ func (c *Connector) append(ctx context.Context, e connectors.Event, action, outc
 		actor = cancelled.By
 	}
 	return c.trail.Append(ctx, Entry{
-		Key: e.IdempotencyKey(c.Name()), At: e.At, RequestID: e.RequestID, Action: action, Actor: actor, ResourceType: "run", ResourceID: e.RunID.String(),
-		Outcome: outcome, Data: data,
+		Key: e.IdempotencyKey(c.Name()), At: e.At, Actor: actor, Action: action, RunID: e.RunID, Outcome: outcome,
+		RequestID: e.RequestID, Data: data,
 	})
 }
 

@@ -67,6 +67,7 @@ type App struct {
 	callbacks  *engine.Callbacks // nil: Temporal does not tell
 	verifier   *auth.Verifier
 	keys       *idempotency.Keys
+	audit      *audit.Service
 	activities *activities.Activities
 	migrations []postgres.Migration
 	closers    []func()
@@ -161,6 +162,7 @@ func (a *App) joinDomains() error {
 	a.Threads = threads.NewService(a.DB)
 	a.Knowledge = knowledge.NewService(a.DB)
 	a.keys = idempotency.New(a.DB, a.log)
+	a.audit = audit.NewService(a.DB, a.Metrics.Audit, a.log)
 	guarded := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP})
 	browsing := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: true, MaxRedirects: tools.HTTPGetRedirects})
 	a.closers = append(a.closers, guarded.Close, browsing.Close)
@@ -214,7 +216,7 @@ func (a *App) register(hooks *connectors.Registry, guarded *egress.Client, m met
 		return err
 	}
 	for _, c := range append([]connectors.RuntimeConnector{
-		auditconnector.New(trail{audit.NewService(a.DB)}, a.Runs), telemetryconnector.New(m), alerts, own,
+		auditconnector.New(trail{a.audit}, a.Runs), telemetryconnector.New(m), alerts, own,
 	}, a.options.Connectors...) {
 		if err := hooks.RegisterConnector(c); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -124,8 +125,16 @@ func newTrail(t testing.TB, sabotage func(*pgtest.Database) *postgres.DB) connec
 	}
 	log := slog.New(slog.DiscardHandler)
 	service := runs.NewService(runs.Deps{DB: used, Log: runs.NewLog(used, meter{metrics: telemetry.New(telemetry.Options{})}, func(int, time.Duration) {}, log), Logger: log})
+	kept := audit.NewService(used, telemetry.New(telemetry.Options{}).Audit, log)
+	appending, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	var writing sync.WaitGroup
+	writing.Go(func() { kept.RunAppender(appending) })
+	t.Cleanup(func() {
+		stop()
+		writing.Wait()
+	})
 	return connectortest.Rig{
-		Connector: auditconnector.New(trail{audit.NewService(used)}, service),
+		Connector: auditconnector.New(trail{kept}, service),
 		Event: func(e connectors.Event) connectors.Event {
 			e.TenantID, e.AgentID, e.WorkspaceID, e.ThreadID = tenant, agent, nil, nil
 			mustExec(t, conn, `

@@ -134,7 +134,10 @@ func (p deliveryEngine) Deliver(ctx context.Context, k deliveries.Key) error {
 type trail struct{ audit *audit.Service }
 
 func (p trail) Append(ctx context.Context, e auditconnector.Entry) error {
-	return p.audit.Append(ctx, audit.Entry(e))
+	return p.audit.Append(ctx, audit.Entry{
+		Key: e.Key, At: e.At, Actor: e.Actor, Action: e.Action, ResourceType: "run", ResourceID: e.RunID.String(),
+		Outcome: e.Outcome, RequestID: e.RequestID, Data: e.Data,
+	})
 }
 
 // searcher shows knowledge to the tools.

@@ -26,8 +26,8 @@ import (
 const idempotencyTTL = 24 * time.Hour
 
 // Run runs the process's roles until ctx ends or one fails. Then it stops them in the order that loses
-// nothing: no more requests, no more tasks, and last what writes the event log. ready is called once
-// the API accepts requests (at once for a process without one), with its base URL.
+// nothing: no more requests, no more tasks, and last what writes the event log and the audit trail. ready is called
+// once the API accepts requests (at once for a process without one), with its base URL.
 func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 	// Ports first: what begins here has to be stopped again, a port that is taken is known at once.
 	var listener net.Listener
@@ -51,6 +51,7 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 	logging, stopLogging := context.WithCancel(context.WithoutCancel(ctx))
 	var writers sync.WaitGroup
 	writers.Go(func() { a.Log.RunAppender(logging) })
+	writers.Go(func() { a.audit.RunAppender(logging) })
 	writers.Go(func() { a.Log.Listener(a.cfg.DatabaseDirectURL.Reveal()).Run(logging) })
 	defer writers.Wait()
 	defer stopLogging()
@@ -139,9 +140,12 @@ func (a *App) server() (*api.Server, error) {
 		return nil, err
 	}
 	return api.New(api.Deps{
-		Config:  api.Config{BodyLimit: int(a.cfg.Limits.BodyBytes), Timeout: a.cfg.Limits.RequestTimeout},
+		Config: api.Config{
+			BodyLimit: int(a.cfg.Limits.BodyBytes), Timeout: a.cfg.Limits.RequestTimeout, TrustedProxies: a.cfg.TrustedProxies,
+		},
 		Auth:    &auth.Authenticator{Verifier: a.verifier, Keys: keys},
 		Keys:    a.keys,
+		Trail:   a.audit,
 		Observe: a.Metrics.HTTP.Observe,
 		Checks: []api.Check{
 			{Name: "postgres", Run: a.DB.Ping},
@@ -258,6 +262,7 @@ func (a *App) routes() []api.Route {
 	var all []api.Route
 	for _, family := range [][]api.Route{
 		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
+		api.AuditRoutes(a.audit),
 	} {
 		all = append(all, family...)
 	}

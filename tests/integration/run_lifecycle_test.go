@@ -185,7 +185,7 @@ type auditRow struct{ Actor, Action, Outcome string }
 func auditRows(t *testing.T, s *harness.System, run uuid.UUID) []auditRow {
 	t.Helper()
 	rows, err := s.Database.Conn(t).Query(t.Context(),
-		`select actor, action, outcome from audit_logs where resource_type = 'run' and resource_id = $1 order by at, id`, run.String())
+		`select actor, action, outcome from audit_logs where resource_type = 'run' and resource_id = $1 and action like 'run.%' order by position`, run.String())
 	must(t, err)
 	defer rows.Close()
 	var all []auditRow

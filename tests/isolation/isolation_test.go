@@ -170,7 +170,7 @@ func TestRecordsAreAppendOnly(t *testing.T) {
 	f := newFixture(t, conn, tables)
 	system := caller{"service_role", `{"role":"service_role","lari_writer":true}`}
 	refused := map[string]bool{
-		"audit_logs update": true, "audit_logs delete": true, "run_events update": true,
+		"audit_logs update": true, "audit_logs delete": true, "audit_heads update": true, "audit_heads delete": true, "run_events update": true,
 	}
 	for _, tb := range tables {
 		for _, what := range []string{"update", "delete"} {

@@ -22,11 +22,13 @@ import (
 
 // Config is the whole configuration of a process. Load fills it.
 type Config struct {
-	Env       Environment `section:"Process" env:"LARI_ENV" default:"production" doc:"production or development; development allows http:// for the alerts webhook"`
-	HTTPAddr  string      `env:"LARI_HTTP_ADDR" default:"127.0.0.1:8080" rule:"listen" doc:"where the API listens, host:port"`
-	AdminAddr string      `env:"LARI_ADMIN_ADDR" default:"127.0.0.1:9464" rule:"admin" empty:"none" doc:"where metrics, profiles and probes are served, host:port; it has no authentication; empty or off: nowhere"`
-	DataDir   string      `env:"LARI_DATA_DIR" default:".lari" rule:"text" doc:"folder for the state of lari dev"`
-	CacheDir  string      `env:"LARI_CACHE_DIR" rule:"text" doc:"folder for what lari dev downloads and builds once; default: the system's cache folder"`
+	Env            Environment    `section:"Process" env:"LARI_ENV" default:"production" doc:"production or development; development allows http:// for the alerts webhook"`
+	HTTPAddr       string         `env:"LARI_HTTP_ADDR" default:"127.0.0.1:8080" rule:"listen" doc:"where the API listens, host:port"`
+	AdminAddr      string         `env:"LARI_ADMIN_ADDR" default:"127.0.0.1:9464" rule:"admin" empty:"none" doc:"where metrics, profiles and probes are served, host:port; it has no authentication; empty or off: nowhere"`
+	TrustedProxies []netip.Prefix `env:"LARI_TRUSTED_PROXIES" doc:"networks of the proxies before the API whose X-Forwarded-For is believed: CIDRs, separated by commas; none: a client's address is that of its connection"`
+
+	DataDir  string `env:"LARI_DATA_DIR" default:".lari" rule:"text" doc:"folder for the state of lari dev"`
+	CacheDir string `env:"LARI_CACHE_DIR" rule:"text" doc:"folder for what lari dev downloads and builds once; default: the system's cache folder"`
 
 	DatabaseURL       URL   `section:"Postgres" env:"DATABASE_URL" rule:"postgres" doc:"postgres://user:password@host:port/database; may lead through a transaction pooler"`
 	DatabaseDirectURL URL   `env:"DATABASE_DIRECT_URL" rule:"postgres" doc:"session connection for LISTEN and migrations; default: DATABASE_URL, which then must not lead through a transaction pooler"`

@@ -40,6 +40,7 @@ type Metrics struct {
 	Reconciler *Reconciler
 	Streams    *Streams
 	Events     *Events
+	Audit      *Audit
 
 	registry *prometheus.Registry
 }
@@ -64,6 +65,7 @@ func New(o Options) *Metrics {
 		Reconciler: newReconciler(declare),
 		Streams:    newStreams(declare),
 		Events:     newEvents(declare),
+		Audit:      newAudit(declare),
 		registry:   registry,
 	}
 }
@@ -268,6 +270,25 @@ func newEvents(declare promauto.Factory) *Events {
 			Name:    "lari_event_append_duration_seconds",
 			Help:    "Time of a transaction that appends to the log.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}),
+	}
+}
+
+func newAudit(declare promauto.Factory) *Audit {
+	return &Audit{
+		batch: declare.NewHistogram(prometheus.HistogramOpts{
+			Name:    "lari_audit_append_batch_size",
+			Help:    "Entries appended to audit trails in one transaction.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+		}),
+		duration: declare.NewHistogram(prometheus.HistogramOpts{
+			Name:    "lari_audit_append_duration_seconds",
+			Help:    "Time of a transaction that appends to audit trails.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}),
+		lost: declare.NewCounter(prometheus.CounterOpts{
+			Name: "lari_audit_entries_lost_total",
+			Help: "Entries that could not be kept in an audit trail; the log holds them. Anything above zero needs a look.",
 		}),
 	}
 }
