@@ -17,9 +17,9 @@ import (
 )
 
 // Trail takes down requests that ask for a change. AddCall returns at once; the ticket says when the call
-// is kept for good. What cannot be kept is the trail's own to report.
+// is kept for good, which is soon when it is awaited. What cannot be kept is the trail's own to report.
 type Trail interface {
-	AddCall(ctx context.Context, c audit.Call) (*stream.Ticket, error)
+	AddCall(ctx context.Context, c audit.Call, awaited bool) (*stream.Ticket, error)
 }
 
 // trailPatience is how long an answer waits for its row in the trail. A trail that is away longer does
@@ -38,9 +38,10 @@ func (a *adapter) takeDown(ctx context.Context, x *exchange, ended bool) {
 		c.Status, c.Code, c.Outcome = fasthttp.StatusInternalServerError, fault.Internal, audit.Failure
 	}
 	c.ResourceType, c.ResourceID = x.route.subject.name(x)
-	ticket, err := a.trail.AddCall(ctx, c)
 	// What is only accepted goes on after the answer, and so may its row: the caller of a run is not held up.
-	if err != nil || c.Outcome != audit.Success || c.Status == fasthttp.StatusAccepted || x.route.stream {
+	awaited := c.Outcome == audit.Success && c.Status != fasthttp.StatusAccepted && !x.route.stream
+	ticket, err := a.trail.AddCall(ctx, c, awaited)
+	if err != nil || !awaited {
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, trailPatience)

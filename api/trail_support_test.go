@@ -51,7 +51,7 @@ func appending(t testing.TB, flush func(context.Context, []taken) error) *stream
 	return appender
 }
 
-func (tr *trail) AddCall(ctx context.Context, c audit.Call) (*stream.Ticket, error) {
+func (tr *trail) AddCall(ctx context.Context, c audit.Call, _ bool) (*stream.Ticket, error) {
 	return tr.appender.Add(ctx, taken{scope.Tenant(ctx), c})
 }
 
@@ -89,7 +89,7 @@ func newHeldTrail(t *testing.T) *heldTrail {
 	return h
 }
 
-func (h *heldTrail) AddCall(ctx context.Context, c audit.Call) (*stream.Ticket, error) {
+func (h *heldTrail) AddCall(ctx context.Context, c audit.Call, _ bool) (*stream.Ticket, error) {
 	defer func() { h.added <- struct{}{} }()
 	return h.appender.Add(ctx, taken{scope.Tenant(ctx), c})
 }

@@ -62,8 +62,8 @@ func fillBatches(t *testing.T, db *pgtest.Database, ctx context.Context) {
 	s, seen := open(t, db.DB)
 	before := verify(ctx, t, s).Position
 	var tickets []interface{ Wait(context.Context) error }
-	for range 1000 {
-		ticket, err := s.AddCall(ctx, audit.Call{Actor: "ada", Operation: "op", Outcome: audit.Success})
+	for n := range 1000 {
+		ticket, err := s.AddCall(ctx, audit.Call{Actor: "ada", Operation: "op", Outcome: audit.Success}, n%2 == 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,7 @@ func (s *Service) RunAppender(ctx context.Context) { s.appender.Run(ctx) }
 func (s *Service) Append(ctx context.Context, e Entry) error {
 	ctx, stop := context.WithTimeoutCause(ctx, appendWait, fault.New(fault.Unavailable, "The audit trail cannot be written to now."))
 	defer stop()
-	ticket, err := s.add(ctx, e)
+	ticket, err := s.add(ctx, e, s.appender.Add)
 	if err != nil {
 		return err
 	}
@@ -68,22 +68,26 @@ func (s *Service) Append(ctx context.Context, e Entry) error {
 
 const appendWait = time.Second
 
-// AddCall adds a call with the next group commit; the ticket says when it is committed. While the
-// database is away it is tried again and again. A call that cannot be kept is not lost without a trace:
-// the log then holds it.
-func (s *Service) AddCall(ctx context.Context, c Call) (*stream.Ticket, error) {
+// AddCall adds a call with the next group commit; the ticket says when it is committed. One that nobody
+// waits for lets others go first, for a tenth of a second. While the database is away it is tried again
+// and again. A call that cannot be kept is not lost without a trace: the log then holds it.
+func (s *Service) AddCall(ctx context.Context, c Call, awaited bool) (*stream.Ticket, error) {
 	e, err := c.entry()
 	if err != nil {
 		return nil, err
 	}
-	ticket, err := s.add(ctx, e)
+	to := s.appender.AddLater
+	if awaited {
+		to = s.appender.Add
+	}
+	ticket, err := s.add(ctx, e, to)
 	if err != nil {
 		s.lost(ctx, err, addition{tenant: scope.Tenant(ctx), entry: e})
 	}
 	return ticket, err
 }
 
-func (s *Service) add(ctx context.Context, e Entry) (*stream.Ticket, error) {
+func (s *Service) add(ctx context.Context, e Entry, to func(context.Context, addition) (*stream.Ticket, error)) (*stream.Ticket, error) {
 	tenant := scope.Tenant(ctx)
 	if tenant == uuid.Nil {
 		return nil, fault.New(fault.Internal, "an audit entry was added without a tenant")
@@ -95,7 +99,7 @@ func (s *Service) add(ctx context.Context, e Entry) (*stream.Ticket, error) {
 	if e, err = e.normal(id); err != nil {
 		return nil, err
 	}
-	return s.appender.Add(ctx, addition{tenant: tenant, id: id, entry: e})
+	return to(ctx, addition{tenant: tenant, id: id, entry: e})
 }
 
 // flush commits a batch of many tenants in one transaction and one round trip. A batch whose commit was

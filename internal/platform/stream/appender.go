@@ -19,6 +19,7 @@ type Appender[T any] struct {
 	queue    []item[T]
 	flushing []item[T] // the batch under way
 	closed   bool
+	waking   bool // a wake is due at the end of a linger
 	wake     chan struct{}
 	space    chan struct{} // closed and replaced whenever the queue has been taken
 }
@@ -51,6 +52,9 @@ func (t *Ticket) Wait(ctx context.Context) error {
 const (
 	maxBatch = 512
 	maxQueue = 16 * maxBatch
+
+	// linger is how long an item that is in no hurry waits for company.
+	linger = 100 * time.Millisecond
 )
 
 // ErrClosed is what Add answers after the appender has been stopped.
@@ -66,6 +70,39 @@ func NewAppender[T any](flush func(ctx context.Context, batch []T) error) *Appen
 
 // Add puts an item in the queue and returns at once; it waits only while the queue is full.
 func (a *Appender[T]) Add(ctx context.Context, value T) (*Ticket, error) {
+	return a.add(ctx, value, a.signal)
+}
+
+// AddLater is Add for an item that nobody waits for: it is flushed together with the next one that is in
+// a hurry, or after a tenth of a second, so that it costs nobody a transaction.
+func (a *Appender[T]) AddLater(ctx context.Context, value T) (*Ticket, error) {
+	return a.add(ctx, value, a.signalLater)
+}
+
+func (a *Appender[T]) signal() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (a *Appender[T]) signalLater() {
+	a.mu.Lock()
+	due := a.waking
+	a.waking = true
+	a.mu.Unlock()
+	if due {
+		return
+	}
+	time.AfterFunc(linger, func() {
+		a.mu.Lock()
+		a.waking = false
+		a.mu.Unlock()
+		a.signal()
+	})
+}
+
+func (a *Appender[T]) add(ctx context.Context, value T, signal func()) (*Ticket, error) {
 	ticket := &Ticket{done: make(chan struct{})}
 	for {
 		a.mu.Lock()
@@ -76,10 +113,7 @@ func (a *Appender[T]) Add(ctx context.Context, value T) (*Ticket, error) {
 		case len(a.queue) < maxQueue:
 			a.queue = append(a.queue, item[T]{value, ticket})
 			a.mu.Unlock()
-			select {
-			case a.wake <- struct{}{}:
-			default:
-			}
+			signal()
 			return ticket, nil
 		}
 		space := a.space
