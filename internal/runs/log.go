@@ -90,6 +90,11 @@ func (l *Log) Add(ctx context.Context, run uuid.UUID, draft event.Draft) (*strea
 	return l.appender.Add(ctx, addition{tenant: scope.Tenant(ctx), run: run, draft: draft, at: now()})
 }
 
+// AddLater is Add for an event that may wait a tenth of a second for those that follow it.
+func (l *Log) AddLater(ctx context.Context, run uuid.UUID, draft event.Draft) (*stream.Ticket, error) {
+	return l.appender.AddLater(ctx, addition{tenant: scope.Tenant(ctx), run: run, draft: draft, at: now()})
+}
+
 // Withdraw takes back what of a run's events no commit has begun with, for the caller to record together
 // with what follows them. When it returns without an error the others are in the log.
 func (l *Log) Withdraw(ctx context.Context, run uuid.UUID) ([]event.Draft, error) {

@@ -63,7 +63,7 @@ func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int
 	if s.heard(t.Run, post, begins[0]) {
 		return t, s.open(ctx, t.Run, post, begins)
 	}
-	t.Opening, err = s.Log.Add(ctx, id, begin(step))
+	t.Opening, err = s.Log.AddLater(ctx, id, begin(step))
 	return t, err
 }
 
