@@ -141,7 +141,9 @@ func flaws() map[string]flaw {
 		}, []string{"declaration"}},
 		"a mode that is none": {func(s *specimen) { s.mode = func() connectors.Mode { return 7 } }, []string{"declaration"}},
 		"wants by chance":     {func(s *specimen) { n := calls(); s.wants = func(connectors.Event) bool { return n()%2 == 1 } }, []string{"declaration"}},
-		"wants by asking":     {func(s *specimen) { s.wants = func(connectors.Event) bool { <-time.After(time.Millisecond); return true } }, []string{"declaration"}},
+		"wants by asking": {func(s *specimen) {
+			s.wants = func(connectors.Event) bool { <-time.After(time.Millisecond); return true }
+		}, []string{"declaration"}},
 		"wants that panics": {func(s *specimen) {
 			s.wants = func(e connectors.Event) bool { return e.Type.Hook() != event.HookNone && e.Data[0] == '{' }
 		}, []string{"declaration"}},
@@ -251,7 +253,7 @@ func flaws() map[string]flaw {
 			return nil, false
 		}), []string{"panics"}},
 		"dies of garbage": {first(diesOfGarbage()), []string{"garbage"}},
-		"hangs over garbage": {first(func(ctx context.Context, w *world, e connectors.Event) (error, bool) {
+		"hangs over garbage": {first(func(_ context.Context, w *world, e connectors.Event) (error, bool) {
 			if json.Valid(e.Data) {
 				return nil, false
 			}

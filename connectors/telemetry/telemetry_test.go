@@ -27,7 +27,9 @@ func (t *tape) note(format string, args ...any) {
 	t.lines = append(t.lines, fmt.Sprintf(format, args...))
 }
 
-func (t *tape) RunStarted(_ connectors.Event, queued time.Duration) { t.note("started after %s", queued) }
+func (t *tape) RunStarted(_ connectors.Event, queued time.Duration) {
+	t.note("started after %s", queued)
+}
 
 func (t *tape) RunEnded(_ connectors.Event, status string, took time.Duration) {
 	t.note("%s in %s", status, took)

@@ -23,7 +23,7 @@ import (
 const (
 	signingKey = "whsec_TGFyaSBzaWducyB3aXRoIHRoaXMgaW4gdGVzdHM="
 	pathToken  = "T0K3N-in-the-path"
-	queryToken = "T0K3N/in+the query"
+	queryToken = "T0K3N/in+the query" //nolint:gosec // G101: of the test
 	address    = "/hooks/" + pathToken + "?key=T0K3N%2Fin%2Bthe+query"
 )
 
@@ -87,7 +87,7 @@ func subject(client func(t testing.TB) webhook.Client) connectortest.Subject {
 			_, _ = io.Copy(io.Discard, r.Body) // before that the server does not notice that the client has left
 			<-r.Context().Done()
 		}),
-		Slow:    answering(drip),
+		Slow: answering(drip),
 		Broken: map[string]func(t testing.TB) connectortest.Rig{
 			"an answer of 500":       status(http.StatusInternalServerError),
 			"an answer of 410":       status(http.StatusGone),
