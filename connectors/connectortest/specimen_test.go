@@ -253,7 +253,7 @@ func flaws() map[string]flaw {
 			return nil, false
 		}), []string{"panics"}},
 		"dies of garbage": {first(diesOfGarbage()), []string{"garbage"}},
-		"hangs over garbage": {first(func(ctx context.Context, w *world, e connectors.Event) (error, bool) {
+		"hangs over garbage": {first(func(_ context.Context, w *world, e connectors.Event) (error, bool) {
 			if json.Valid(e.Data) {
 				return nil, false
 			}

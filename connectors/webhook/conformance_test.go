@@ -23,7 +23,7 @@ import (
 const (
 	signingKey = "whsec_TGFyaSBzaWducyB3aXRoIHRoaXMgaW4gdGVzdHM="
 	pathToken  = "T0K3N-in-the-path"
-	queryToken = "T0K3N/in+the query"
+	queryToken = "T0K3N/in+the query" //nolint:gosec // G101: of the test
 	address    = "/hooks/" + pathToken + "?key=T0K3N%2Fin%2Bthe+query"
 )
 

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/url"
@@ -46,9 +45,9 @@ func (e *Engine) FindExecution(ctx context.Context, tenant, run uuid.UUID) (runs
 func (e *Engine) FindExecutions(ctx context.Context, tenant uuid.UUID, limit int, cursor string) (found []runs.Execution, next string, err error) {
 	ctx, stop := limited(ctx)
 	defer stop()
-	token, err := base64.StdEncoding.DecodeString(cursor)
+	token, err := tokenOf(tenant, cursor)
 	if err != nil {
-		return nil, "", fault.New(fault.Malformed, "The cursor is not one of this list.")
+		return nil, "", err
 	}
 	page, err := e.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		Namespace: e.namespace, PageSize: int32(limit), NextPageToken: token, //nolint:gosec // at most 200
@@ -69,7 +68,7 @@ func (e *Engine) FindExecutions(ctx context.Context, tenant uuid.UUID, limit int
 		}
 		found = append(found, e.execution(run, info))
 	}
-	return found, base64.StdEncoding.EncodeToString(page.GetNextPageToken()), nil
+	return found, cursorOf(tenant, page.GetNextPageToken()), nil
 }
 
 func (e *Engine) execution(run uuid.UUID, info *workflowpb.WorkflowExecutionInfo) runs.Execution {

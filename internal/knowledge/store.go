@@ -13,8 +13,8 @@ import (
 
 // DB runs statements inside the context's tenant: row-level security, not the SQL, keeps tenants apart.
 type DB interface {
-	// Query runs one statement and hands its rows to read, once.
-	Query(ctx context.Context, sql string, args []any, read func(pgx.Rows) error) error
+	// Batch runs statements one after the other, in one transaction and one round trip.
+	Batch(ctx context.Context, statements ...postgres.Statement) error
 	// Exec runs one statement and gives the number of rows that it touched.
 	Exec(ctx context.Context, sql string, args ...any) (int64, error)
 }
@@ -48,19 +48,29 @@ func (s store) upsert(ctx context.Context, tenant uuid.UUID, docs []Document) er
 	}
 }
 
+// asSearcherSQL becomes, for what follows in the transaction, the role that sees the tenant's documents
+// which match the query and nothing else: only its policy lets a search use the index (see the migration
+// knowledge_search). websearch_to_tsquery never fails, whatever the text. A query of exclusions alone
+// (querytree 'T') would give every other document: it gives none.
+const asSearcherSQL = `
+select set_config('lari.search_caller', current_user, true), set_config('role', 'lari_search', true),
+  set_config('lari.search_query', case when numnode(query) > 0 and querytree(query) not in ('', 'T') then query::text else '' end, true)
+from websearch_to_tsquery('english', $1) as query`
+
+// asCallerSQL goes back: the transaction may be one that others go on with.
+const asCallerSQL = `select set_config('role', current_setting('lari.search_caller'), true), set_config('lari.search_query', '', true)`
+
 // searchSQL ranks in an inner query, so that headlines (which parse the whole body again) are made for
-// the hits alone. websearch_to_tsquery never fails, whatever the text. A query of exclusions alone
-// (querytree 'T') would give every other document: it gives none. Rank normalisation 1|32: divided by
+// the hits alone. Which documents fit is the policy's part. Rank normalisation 1|32: divided by
 // 1 + log(length), then mapped to 0..1. The content starts a little before the first fragment.
 const searchSQL = `
 with wanted as materialized (
-  select websearch_to_tsquery('english', $1) as query
+  select lari.search_query() as query
 ), found as (
   select d.id, d.title, d.uri, d.body, w.query, ts_rank_cd(d.search, w.query, 33) as score
   from documents d, wanted w
-  where numnode(w.query) > 0 and querytree(w.query) not in ('', 'T') and d.search @@ w.query
   order by score desc, d.uri
-  limit $2
+  limit $1
 ), cut as (
   select found.*, ts_headline('english', body, query,
     'StartSel="", StopSel="", MaxFragments=2, MinWords=12, MaxWords=40, FragmentDelimiter=" … "') as snippet
@@ -74,14 +84,14 @@ order by score desc, uri`
 
 func (s store) search(ctx context.Context, query string, limit int) ([]Hit, error) {
 	hits := []Hit{}
-	err := s.db.Query(ctx, searchSQL, []any{query, limit}, func(rows pgx.Rows) (err error) {
-		hits, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (Hit, error) {
+	err := s.db.Batch(ctx,
+		postgres.Statement{SQL: asSearcherSQL, Args: []any{query}},
+		postgres.Statement{SQL: searchSQL, Args: []any{limit}, Read: postgres.Rows(&hits, func(row pgx.CollectableRow) (Hit, error) {
 			var h Hit
 			err := row.Scan(&h.ID, &h.Title, &h.URI, &h.Snippet, &h.Content, &h.Score)
 			return h, err
-		})
-		return err
-	})
+		})},
+		postgres.Statement{SQL: asCallerSQL})
 	if err != nil {
 		return nil, fmt.Errorf("search documents: %w", err)
 	}

@@ -12,7 +12,7 @@ const (
 	ddRunsActive     = "lari.runs.active"                     // gauge: tenant_id, workspace_id, run_id
 	ddRunDuration    = "lari.run.duration_seconds"            // distribution: tenant_id, workspace_id, status
 	ddRunQueueWait   = "lari.run.queue_wait_seconds"          // distribution: tenant_id, workspace_id
-	ddRunFirstToken  = "lari.run.time_to_first_token_seconds" // distribution: tenant_id
+	ddRunFirstToken  = "lari.run.time_to_first_token_seconds" //nolint:gosec // G101: it is no token; distribution: tenant_id
 	ddRunStopped     = "lari.run.cancel_to_stopped_seconds"   // distribution: tenant_id, workspace_id
 	ddModelTokens    = "lari.model.tokens"                    // count: tenant_id, provider, model, direction
 	ddModelCost      = "lari.model.cost_usd"                  // distribution, of which the sum counts: tenant_id, provider, model
