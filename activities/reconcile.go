@@ -3,6 +3,8 @@ package activities
 import (
 	"context"
 
+	"go.temporal.io/sdk/activity"
+
 	"github.com/larirun/lari/internal/runs"
 )
 
@@ -10,6 +12,6 @@ import (
 func (a *Activities) Reconcile(ctx context.Context, p runs.Pass) (runs.Pass, error) {
 	ctx, stopHeartbeats := a.heartbeat(ctx)
 	defer stopHeartbeats()
-	done, err := a.Runs.Reconcile(ctx, p)
+	done, err := a.Runs.Reconcile(ctx, p.Retried(int(activity.GetInfo(ctx).Attempt)))
 	return done, interrupted(ctx, err)
 }

@@ -51,6 +51,15 @@ func (p Pass) Next(at time.Time) Pass {
 	return next
 }
 
+// Retried is the pass as it is tried for the n-th time, from 1. What fails may be its place in the list, which
+// Temporal need not know for ever: in the end the window is read from its beginning.
+func (p Pass) Retried(n int) Pass {
+	if n > 2 {
+		p.Window.Cursor = ""
+	}
+	return p
+}
+
 // ReconcileObserver is told what passes find, for metrics.
 type ReconcileObserver interface {
 	// Reconciled counts a run by what became of its workflow.

@@ -149,7 +149,7 @@ func (s *story) check(t *rapid.T) {
 func TestTheStateMachine(t *testing.T) {
 	t.Parallel()
 	allowed := map[runs.Status]string{
-		runs.Queued: "running failed cancelled", runs.Running: "waiting completed failed cancelled timed_out",
+		runs.Queued: "running failed cancelled timed_out", runs.Running: "waiting completed failed cancelled timed_out",
 		runs.Waiting: "running failed cancelled timed_out", runs.Completed: "", runs.Failed: "", runs.Cancelled: "", runs.TimedOut: "",
 	}
 	if len(runs.Statuses()) != len(allowed) {
