@@ -60,7 +60,7 @@ func (p Pass) Retried(n int) Pass {
 	return p
 }
 
-// ReconcileObserver is told what passes find, for metrics.
+// ReconcileObserver is told what passes and callbacks find, for metrics.
 type ReconcileObserver interface {
 	// Reconciled counts a run by what became of its workflow.
 	Reconciled(e Ending)
@@ -171,11 +171,9 @@ func (s *Service) settleAll(system context.Context, all []suspect, p *Pass) erro
 			s.Logger.WarnContext(system, "the code of a run's workflow fails over and over; the run waits for a version that fits",
 				"run_id", all[i].id, "tenant_id", all[i].tenant)
 		case "", EndingOpen:
-			continue
 		case EndingCompleted, EndingFailed, EndingCancelled, EndingTerminated, EndingTimedOut, EndingGone:
 			p.Found.Closed++
 		}
-		s.Observer.Reconciled(ending)
 	}
 	return errors.Join(away...)
 }
