@@ -65,6 +65,12 @@ func TestWindows(t *testing.T) {
 	if second.Window != first.Window || second.Found.Closed != 0 {
 		t.Errorf("a window that was not read to its end is followed by %+v", second)
 	}
+	if p := second.Retried(2); p.Window != second.Window {
+		t.Errorf("tried again, the pass begins at %+v", p.Window)
+	}
+	if p := second.Retried(3); p.Window.Cursor != "" || p.Window.From != second.Window.From {
+		t.Errorf("tried again and again, the pass begins at %+v", p.Window)
+	}
 	second.Window.Cursor, second.Read = "", true
 	third := second.Next(began.Add(time.Hour))
 	if third.Read || third.Window.From != began.Add(-overlap) || third.Window.Until != began.Add(time.Hour) {

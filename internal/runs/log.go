@@ -132,7 +132,8 @@ func (l *Log) flush(ctx context.Context, batch []addition) error {
 		tx = ""
 		for i, tenant := range order {
 			ctx := scope.With(ctx, scope.Scope{Tenant: tenant, Actor: "system"})
-			if err := l.store.db.Finally(ctx, l.store.appendStatement(tenant, byTenant[tenant], &parts[i], &tx)); err != nil {
+			// Not together with the commit: when that is not answered, settle needs to know what was written.
+			if err := l.store.db.Batch(ctx, l.store.appendStatement(tenant, byTenant[tenant], &parts[i], &tx)); err != nil {
 				return err
 			}
 		}

@@ -51,7 +51,16 @@ func (p Pass) Next(at time.Time) Pass {
 	return next
 }
 
-// ReconcileObserver is told what passes find, for metrics.
+// Retried is the pass as it is tried for the n-th time, from 1. What fails may be its place in the list, which
+// Temporal need not know for ever: in the end the window is read from its beginning.
+func (p Pass) Retried(n int) Pass {
+	if n > 2 {
+		p.Window.Cursor = ""
+	}
+	return p
+}
+
+// ReconcileObserver is told what passes and callbacks find, for metrics.
 type ReconcileObserver interface {
 	// Reconciled counts a run by what became of its workflow.
 	Reconciled(e Ending)
@@ -162,11 +171,9 @@ func (s *Service) settleAll(system context.Context, all []suspect, p *Pass) erro
 			s.Logger.WarnContext(system, "the code of a run's workflow fails over and over; the run waits for a version that fits",
 				"run_id", all[i].id, "tenant_id", all[i].tenant)
 		case "", EndingOpen:
-			continue
 		case EndingCompleted, EndingFailed, EndingCancelled, EndingTerminated, EndingTimedOut, EndingGone:
 			p.Found.Closed++
 		}
-		s.Observer.Reconciled(ending)
 	}
 	return errors.Join(away...)
 }

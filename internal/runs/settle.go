@@ -39,6 +39,7 @@ func (s *Service) settle(ctx context.Context, r suspect) (Ending, error) {
 	case err != nil:
 		return "", err
 	case fate.Ending == EndingStuck:
+		s.Observer.Reconciled(EndingStuck)
 		return EndingStuck, nil
 	case !fate.Ending.Ended():
 		return "", nil
@@ -54,6 +55,7 @@ func (s *Service) settle(ctx context.Context, r suspect) (Ending, error) {
 	}
 	s.Logger.WarnContext(ctx, "a run was ended that its workflow could not end", "run_id", r.id, "tenant_id", r.tenant,
 		"workflow", fate.Ending, "reason", fate.Reason)
+	s.Observer.Reconciled(fate.Ending)
 	return fate.Ending, nil
 }
 

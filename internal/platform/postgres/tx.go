@@ -164,16 +164,7 @@ func (t *tx) commit(ctx context.Context) error {
 	if t.over() {
 		return errRolledBack
 	}
-	var batch []Statement
-	for _, l := range t.last {
-		batch = append(batch, t.as(l.who, l.statement)...)
-	}
-	var tag pgconn.CommandTag
-	err := t.send(ctx, append(batch, Statement{SQL: "commit", Read: func(rows pgx.Rows) error {
-		rows.Close()
-		tag = rows.CommandTag()
-		return rows.Err()
-	}}))
+	tag, err := t.end(ctx)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
@@ -182,6 +173,22 @@ func (t *tx) commit(ctx context.Context) error {
 		return errRolledBack
 	}
 	return nil
+}
+
+func (t *tx) end(ctx context.Context) (tag pgconn.CommandTag, err error) {
+	if len(t.last) == 0 {
+		return t.conn.Exec(ctx, "commit")
+	}
+	var batch []Statement
+	for _, l := range t.last {
+		batch = append(batch, t.as(l.who, l.statement)...)
+	}
+	err = t.send(ctx, append(batch, Statement{SQL: "commit", Read: func(rows pgx.Rows) error {
+		rows.Close()
+		tag = rows.CommandTag()
+		return rows.Err()
+	}}))
+	return tag, err
 }
 
 var errRolledBack = errors.New("the transaction had failed before its commit and was rolled back")
