@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/larirun/lari/internal/knowledge"
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/postgres/pgtest"
 )
@@ -143,5 +144,21 @@ func TestASearchGivesTheTransactionBack(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// Where the searcher's role is not to be had, searches find the same, without the index.
+func TestASearchDoesWithoutTheRole(t *testing.T) {
+	t.Parallel()
+	ctx, service, db := newService(t)
+	if err := service.Add(ctx, knowledge.Document{Title: "Refunds", URI: "doc/refunds", Body: "Refunds take five days."}, knowledge.Document{Title: "Other", URI: "doc/other", Body: "Nothing."}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Conn(t).Exec(ctx, `revoke select on documents from lari_search`); err != nil {
+		t.Fatal(err)
+	}
+	hits, err := service.Search(ctx, "refunds", 5)
+	if err != nil || len(hits) != 1 || hits[0].URI != "doc/refunds" {
+		t.Errorf("found %v, %v", hits, err)
 	}
 }

@@ -50,10 +50,14 @@ func (s store) upsert(ctx context.Context, tenant uuid.UUID, docs []Document) er
 
 // asSearcherSQL becomes, for what follows in the transaction, the role that sees the tenant's documents
 // which match the query and nothing else: only its policy lets a search use the index (see the migration
-// knowledge_search). websearch_to_tsquery never fails, whatever the text. A query of exclusions alone
+// knowledge_search). Where the login role may not become it, the search does without. websearch_to_tsquery never fails, whatever the text. A query of exclusions alone
 // (querytree 'T') would give every other document: it gives none.
 const asSearcherSQL = `
-select set_config('lari.search_caller', current_user, true), set_config('role', 'lari_search', true),
+select set_config('lari.search_caller', current_user::text, true),
+  set_config('role', coalesce((
+    select rolname::text from pg_roles
+    where rolname = 'lari_search' and pg_has_role(session_user, oid, 'MEMBER') and has_table_privilege(oid, 'public.documents', 'select')
+  ), current_user::text), true),
   set_config('lari.search_query', case when numnode(query) > 0 and querytree(query) not in ('', 'T') then query::text else '' end, true)
 from websearch_to_tsquery('english', $1) as query`
 
@@ -61,7 +65,7 @@ from websearch_to_tsquery('english', $1) as query`
 const asCallerSQL = `select set_config('role', current_setting('lari.search_caller'), true), set_config('lari.search_query', '', true)`
 
 // searchSQL ranks in an inner query, so that headlines (which parse the whole body again) are made for
-// the hits alone. Which documents fit is the policy's part. Rank normalisation 1|32: divided by
+// the hits alone. The searcher's policy has found the documents that fit; others are asked again. Rank normalisation 1|32: divided by
 // 1 + log(length), then mapped to 0..1. The content starts a little before the first fragment.
 const searchSQL = `
 with wanted as materialized (
@@ -69,6 +73,7 @@ with wanted as materialized (
 ), found as (
   select d.id, d.title, d.uri, d.body, w.query, ts_rank_cd(d.search, w.query, 33) as score
   from documents d, wanted w
+  where d.search @@ w.query
   order by score desc, d.uri
   limit $1
 ), cut as (
