@@ -45,8 +45,12 @@ func (s store) list(ctx context.Context, f Filter, bound string, position int64,
 		where = append(where, fmt.Sprintf(condition, len(args)))
 	}
 	for _, c := range [...]struct{ column, value string }{
-		{"actor", f.Actor}, {"action", f.Action}, {"resource_type", f.ResourceType}, {"resource_id", f.ResourceID},
-		{"outcome", f.Outcome}, {"request_id", f.RequestID},
+		{"actor", f.Actor},
+		{"action", f.Action},
+		{"resource_type", f.ResourceType},
+		{"resource_id", f.ResourceID},
+		{"outcome", f.Outcome},
+		{"request_id", f.RequestID},
 	} {
 		if c.value != "" {
 			add("l."+c.column+" = $%d", c.value)
