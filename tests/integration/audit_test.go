@@ -92,6 +92,9 @@ func TestRequestsAreInTheTrail(t *testing.T) {
 			t.Errorf("%s: %d rows, %+v %s", request, len(rows), got, got.Data)
 		}
 	}
+	if rows := trailOf(t, x, "request_id=cross"); len(rows) > 0 {
+		t.Errorf("a stranger writes into the trail: %+v", rows)
+	}
 	if rows := trailOf(t, stranger, ""); len(rows) != 1 || rows[0].RequestID != "steal" {
 		t.Errorf("the stranger's trail is %+v", rows)
 	}
