@@ -77,7 +77,9 @@ func TestDownloads(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	<-wrote
+	if err := <-wrote; err == nil {
+		t.Error("the writing ended well")
+	}
 }
 
 func TestAShutdownBreaksDownloadsOff(t *testing.T) {
@@ -99,7 +101,9 @@ func TestAShutdownBreaksDownloadsOff(t *testing.T) {
 		t.Error("the file ends as if it were whole")
 	}
 	_ = resp.Body.Close()
-	<-wrote
+	if err := <-wrote; err == nil {
+		t.Error("the writing ended well")
+	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}

@@ -53,11 +53,11 @@ func TestConcurrentWritersNeitherForkNorLeaveHoles(t *testing.T) {
 	for _, ctx := range tenants {
 		sound(ctx, t, services[0], processes/2*writers*each)
 	}
-	fillBatches(t, db, tenants[0])
+	fillBatches(tenants[0], t, db)
 }
 
 // fillBatches shows that a group commit of one tenant keeps its order and costs few transactions.
-func fillBatches(t *testing.T, db *pgtest.Database, ctx context.Context) {
+func fillBatches(ctx context.Context, t *testing.T, db *pgtest.Database) {
 	t.Helper()
 	s, seen := open(t, db.DB)
 	before := verify(ctx, t, s).Position

@@ -50,11 +50,11 @@ func TestRequestsAreInTheTrail(t *testing.T) {
 	stranger := p.NewTenant(t, agents.Config{})
 	viewer := *x
 	viewer.Token = harness.Token(t, x.ID, auth.RoleViewer)
-	const secret = "hunter2-in-a-body"
+	const private = "what a request carried"
 
 	var agent struct{ ID uuid.UUID }
-	x.Do(t, "POST", "/v1/agents", fmt.Sprintf(`{"slug": "a", "name": %q}`, secret), "X-Request-Id", "make", "Idempotency-Key", "k", "X-Forwarded-For", "198.51.100.7").Want(t, 201, &agent)
-	x.Do(t, "POST", "/v1/agents", fmt.Sprintf(`{"slug": "a", "name": %q}`, secret), "X-Request-Id", "again", "Idempotency-Key", "k").Want(t, 201)
+	x.Do(t, "POST", "/v1/agents", fmt.Sprintf(`{"slug": "a", "name": %q}`, private), "X-Request-Id", "make", "Idempotency-Key", "k", "X-Forwarded-For", "198.51.100.7").Want(t, 201, &agent)
+	x.Do(t, "POST", "/v1/agents", fmt.Sprintf(`{"slug": "a", "name": %q}`, private), "X-Request-Id", "again", "Idempotency-Key", "k").Want(t, 201)
 	x.Do(t, "POST", "/v1/agents", `{"slug": "a", "name": "A"}`, "X-Request-Id", "taken").Want(t, 409)
 	x.Do(t, "POST", "/v1/agents", `{"slug": "", "name": "A"}`, "X-Request-Id", "rule").Want(t, 422)
 	x.Do(t, "PATCH", "/v1/agents/"+agent.ID.String(), `{"name": "B"}`, "X-Request-Id", "change").Want(t, 200)
@@ -62,7 +62,7 @@ func TestRequestsAreInTheTrail(t *testing.T) {
 	stranger.Do(t, "DELETE", "/v1/agents/"+agent.ID.String(), nil, "X-Request-Id", "cross", "X-Tenant-Id", x.ID.String()).Want(t, 403)
 	viewer.Do(t, "DELETE", "/v1/agents/"+agent.ID.String(), nil, "X-Request-Id", "forbidden").Want(t, 403)
 	x.Do(t, "DELETE", "/v1/agents/"+agent.ID.String(), nil, "X-Request-Id", "remove").Want(t, 204)
-	r := x.StartRun(t, `{"input": "`+secret+`"}`)
+	r := x.StartRun(t, `{"input": "`+private+`"}`)
 	wholeLog(t, x, r.ID)
 	stream := x.OpenRun(t, `{"input": "hello"}`)
 	streamed := stream.Rest(t)[0].RunID
@@ -92,6 +92,9 @@ func TestRequestsAreInTheTrail(t *testing.T) {
 			t.Errorf("%s: %d rows, %+v %s", request, len(rows), got, got.Data)
 		}
 	}
+	if rows := trailOf(t, x, "request_id=cross"); len(rows) > 0 {
+		t.Errorf("a stranger writes into the trail: %+v", rows)
+	}
 	if rows := trailOf(t, stranger, ""); len(rows) != 1 || rows[0].RequestID != "steal" {
 		t.Errorf("the stranger's trail is %+v", rows)
 	}
@@ -105,7 +108,7 @@ func TestRequestsAreInTheTrail(t *testing.T) {
 	wantSound(t, x)
 	wantSound(t, stranger)
 	for _, format := range []string{"ndjson", "csv"} {
-		if body := string(x.Do(t, "GET", "/v1/audit-logs/export?format="+format, nil).Body); strings.Contains(body, secret) ||
+		if body := string(x.Do(t, "GET", "/v1/audit-logs/export?format="+format, nil).Body); strings.Contains(body, private) ||
 			strings.Count(body, "\n") < len(wants)+6 {
 			t.Errorf("the export holds what a request carried, or too little: %s", body)
 		}
