@@ -3,8 +3,8 @@ module github.com/larirun/lari
 go 1.26.0
 
 require (
-	github.com/DataDog/datadog-go/v5 v5.9.1
 	code.dny.dev/ssrf v0.3.0
+	github.com/DataDog/datadog-go/v5 v5.9.1
 	github.com/MicahParks/keyfunc/v3 v3.9.1
 	github.com/anthropics/anthropic-sdk-go v1.84.0
 	github.com/expr-lang/expr v1.17.8
@@ -41,6 +41,7 @@ require (
 
 require (
 	github.com/MicahParks/jwkset v0.11.4 // indirect
+	github.com/Microsoft/go-winio v0.5.0 // indirect
 	github.com/andybalholm/brotli v1.1.0 // indirect
 	github.com/bahlo/generic-list-go v0.2.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
