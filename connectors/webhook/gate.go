@@ -44,7 +44,7 @@ func (l Limits) withDefaults() Limits {
 const (
 	rememberedGates = 8192 // receivers; one that is forgotten begins anew
 	waitForTurn     = 500 * time.Millisecond
-	maxWaiting      = 16 // deliveries that wait here for their turn at one receiver; others come back later
+	maxWaiting      = 32 // deliveries that wait in the process for their turn; others come back later
 	comeBack        = 500 * time.Millisecond
 	latestComeBack  = 5 * time.Minute
 )
@@ -61,6 +61,7 @@ type Gates struct {
 	mu       sync.Mutex
 	gates    *lru.Cache[string, *gate]
 	doubtful int // requests under way to receivers that are not known to be well
+	waiting  int // deliveries that wait for their turn
 }
 
 // gate is one receiver's; Gates.mu guards it.
@@ -68,7 +69,6 @@ type gate struct {
 	breaker  *gobreaker.TwoStepCircuitBreaker[struct{}]
 	health   health
 	inFlight int
-	waiting  int
 	since    time.Time     // when the requests under way began to be any
 	took     time.Duration // of the last request
 	openedAt time.Time
@@ -122,11 +122,11 @@ func (g *Gates) enter(ctx context.Context, key string, healthy bool) (*gate, adm
 	defer patience.Stop()
 	for {
 		a, busy, err := g.try(r)
-		if !busy || r.health == failing || r.waiting >= maxWaiting {
+		if !busy || !r.quick(time.Now()) || g.waiting >= maxWaiting {
 			return r, a, err
 		}
 		left := r.left
-		r.waiting++
+		g.waiting++
 		g.mu.Unlock()
 		over := false
 		select {
@@ -137,11 +137,16 @@ func (g *Gates) enter(ctx context.Context, key string, healthy bool) (*gate, adm
 			over = true
 		}
 		g.mu.Lock()
-		r.waiting--
+		g.waiting--
 		if over {
 			return r, admission{}, err
 		}
 	}
+}
+
+// quick reports whether a request to the receiver will probably end soon.
+func (r *gate) quick(now time.Time) bool {
+	return r.health == well && r.took < waitForTurn || r.health == unknown && now.Sub(r.since) < waitForTurn
 }
 
 // try admits a request or says why not; busy: a request that ends may make room.

@@ -22,6 +22,8 @@ type Key struct {
 	Seq        int64
 	Connector  string
 	EndpointID *uuid.UUID
+
+	doubtful bool // the endpoint failed the last time: others are handed over before
 }
 
 // Status of a delivery. All but Pending are final; only Redeliver leaves them.

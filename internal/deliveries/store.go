@@ -44,15 +44,18 @@ func postStatement(tenant, run uuid.UUID, postings []Posting, endpoints bool, ke
 			join run_events v on v.run_id = $2 and v.seq = coalesce(nullif(p.seq, 0), l.last_seq - p.behind) and v.type = p.type
 			where l.run_id = $2
 			on conflict do nothing
-			returning seq, connector, endpoint_id`,
+			returning seq, connector, endpoint_id, ` + doubtful,
 		Args: []any{tenant, run, Endpoints, seqs, behinds, types, staticSeqs, staticBehinds, staticTypes, names},
 		Read: postgres.Rows(keys, func(row pgx.CollectableRow) (Key, error) {
 			k := Key{TenantID: tenant, RunID: run}
-			err := row.Scan(&k.Seq, &k.Connector, &k.EndpointID)
+			err := row.Scan(&k.Seq, &k.Connector, &k.EndpointID, &k.doubtful)
 			return k, err
 		}),
 	}
 }
+
+// doubtful tells whether a delivery's endpoint failed the last time.
+const doubtful = `exists (select from webhook_endpoints e where e.id = deliveries.endpoint_id and e.failing_since is not null)`
 
 // ofKey finds the row of a key whose parts are $1 to $4.
 const ofKey = `run_id = $1 and seq = $2 and connector = $3 and endpoint_id is not distinct from $4`
@@ -152,11 +155,11 @@ func (s store) reopen(ctx context.Context, endpoint, id uuid.UUID) (d Delivery, 
 
 // unhanded gives pending deliveries of every tenant that the engine does not have yet.
 func (s store) unhanded(ctx context.Context, older time.Duration, limit int) ([]Key, error) {
-	return postgres.All(ctx, s.db, `select tenant_id, run_id, seq, connector, endpoint_id from deliveries
+	return postgres.All(ctx, s.db, `select tenant_id, run_id, seq, connector, endpoint_id, `+doubtful+` from deliveries
 		where handed_at is null and status = 'pending' and created_at < now() - $1::interval order by created_at limit $2`,
 		[]any{older, limit}, func(row pgx.CollectableRow) (Key, error) {
 			var k Key
-			err := row.Scan(&k.TenantID, &k.RunID, &k.Seq, &k.Connector, &k.EndpointID)
+			err := row.Scan(&k.TenantID, &k.RunID, &k.Seq, &k.Connector, &k.EndpointID, &k.doubtful)
 			return k, err
 		})
 }

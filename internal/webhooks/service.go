@@ -70,7 +70,9 @@ func NewService(d Deps) *Service {
 }
 
 // Find gives an endpoint; fault.NotFound for none, or a deleted one.
-func (s *Service) Find(ctx context.Context, id uuid.UUID) (Endpoint, error) { return s.store.find(ctx, id) }
+func (s *Service) Find(ctx context.Context, id uuid.UUID) (Endpoint, error) {
+	return s.store.find(ctx, id)
+}
 
 // FindAll lists endpoints, the newest first.
 func (s *Service) FindAll(ctx context.Context, p page.Request) (page.Page[Endpoint], error) {
@@ -199,7 +201,9 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, u Update) (e Endpoin
 }
 
 // Delete removes an endpoint with its secrets. What is under way to it is refused.
-func (s *Service) Delete(ctx context.Context, id uuid.UUID) error { return s.store.delete(ctx, id, clock.Now()) }
+func (s *Service) Delete(ctx context.Context, id uuid.UUID) error {
+	return s.store.delete(ctx, id, clock.Now())
+}
 
 // Enable lets an endpoint be told again. What it missed meanwhile stays missed; its log can redeliver.
 func (s *Service) Enable(ctx context.Context, id uuid.UUID) (Endpoint, error) {
