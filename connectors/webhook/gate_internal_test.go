@@ -54,7 +54,7 @@ func TestACircuitOpensAndCloses(t *testing.T) {
 		if err := through(errDown); !errors.Is(err, errDown) { // half open: one is tried, and fails
 			t.Errorf("the probe: %v", err)
 		}
-		postponed(t, through(nil))
+		_ = postponed(t, through(nil))
 		time.Sleep(31 * time.Second)
 		for range 5 {
 			if err := through(nil); err != nil {
@@ -95,7 +95,7 @@ func TestAReceiverHasItsShare(t *testing.T) {
 					mu.Lock()
 					away++
 					mu.Unlock()
-					postponed(t, err)
+					_ = postponed(t, err)
 				}
 			})
 		}

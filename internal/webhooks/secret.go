@@ -16,9 +16,10 @@ const (
 
 	// MaxSecrets is how many secrets of an endpoint may sign at a time.
 	MaxSecrets = 4
-	// DefaultOverlap is how long a replaced secret goes on signing beside the new one, MaxOverlap the most.
+	// DefaultOverlap is how long a replaced secret goes on signing beside the new one.
 	DefaultOverlap = 24 * time.Hour
-	MaxOverlap     = 7 * 24 * time.Hour
+	// MaxOverlap is the longest that it may.
+	MaxOverlap = 7 * 24 * time.Hour
 )
 
 // Secret is what is shown of a secret.

@@ -58,7 +58,7 @@ func installed(t *testing.T) (node string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		without(t, "npm ci failed", out)
 	}
-	must(t, os.WriteFile(stamp, lock, 0o600))
+	must(t, os.WriteFile(stamp, lock, 0o600)) //nolint:gosec // G703: a name of ours
 	return node
 }
 
