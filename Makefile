@@ -34,6 +34,7 @@ run: ## run everything on this machine: Postgres, Temporal, API, worker
 
 ifeq ($(strip $(PKG)$(RUN)),)
 test: lint ## lint, then all tests under the race detector, on a Postgres and a Temporal of their own
+	@./tests/webhooks/node/prepare.sh
 	@$(stack) go test -race -timeout $(TIMEOUT) $(FLAGS) ./...
 else
 test:

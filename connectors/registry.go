@@ -19,6 +19,7 @@ type Delivery struct {
 	Seq       int64     `json:"seq"`
 	Connector string    `json:"connector"`
 	Target    string    `json:"target,omitempty"` // which of the connector's receivers; "" when it has one
+	Round     int       `json:"round,omitempty"`  // counts from 1 (0 is 1): each time that it is to be made once more
 }
 
 // Deliverer takes a delivery over for good: once it has returned nil the delivery survives everything.

@@ -57,6 +57,9 @@ func DeliveryWorkflowID(d connectors.Delivery) string {
 	if d.Target != "" {
 		id += "/" + d.Target
 	}
+	if d.Round > 1 {
+		id += fmt.Sprintf("/again-%d", d.Round)
+	}
 	return id
 }
 

@@ -56,7 +56,10 @@ func trusted(t testing.TB) webhook.Client {
 func subject(client func(t testing.TB) webhook.Client) connectortest.Subject {
 	at := func(t testing.TB, url string) connectortest.Rig {
 		t.Helper()
-		c, err := webhook.New("webhook", func(e connectors.Event) string { return e.WebhookURL }, client(t), signingKey)
+		c, err := webhook.New(webhook.Options{
+			Name: "webhook", Target: func(e connectors.Event) string { return e.WebhookURL }, Client: client(t), Secret: signingKey,
+			Gates: webhook.NewGates(webhook.Limits{Doubtful: 100, Failing: 100}),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +81,7 @@ func subject(client func(t testing.TB) webhook.Client) connectortest.Subject {
 	}
 	return connectortest.Subject{
 		New: func(t testing.TB) connectortest.Rig {
-			r := &receiver{t: t}
+			r := &inbox{t: t}
 			rig := at(t, serve(t, r.receive))
 			rig.Effects = r.effects
 			return rig
@@ -142,8 +145,8 @@ func freeAddress(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// receiver verifies what it gets and takes each webhook-id once, as Standard Webhooks advises.
-type receiver struct {
+// inbox verifies what it gets and takes each webhook-id once, as Standard Webhooks advises.
+type inbox struct {
 	t testing.TB
 
 	mu   sync.Mutex
@@ -151,7 +154,7 @@ type receiver struct {
 	took []connectortest.Effect
 }
 
-func (r *receiver) receive(w http.ResponseWriter, req *http.Request) {
+func (r *inbox) receive(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
 		return // the connector gave up
@@ -180,7 +183,7 @@ func (r *receiver) receive(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (r *receiver) effects() []connectortest.Effect {
+func (r *inbox) effects() []connectortest.Effect {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.took)

@@ -8,7 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -35,6 +35,7 @@ import (
 	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/internal/threads"
 	"github.com/larirun/lari/internal/tools"
+	"github.com/larirun/lari/internal/webhooks"
 	"github.com/larirun/lari/workflows"
 )
 
@@ -55,6 +56,7 @@ type App struct {
 	Log        *runs.Log
 	Knowledge  *knowledge.Service
 	Deliveries *deliveries.Service
+	Webhooks   *webhooks.Service
 	DB         *postgres.DB
 	Metrics    *telemetry.Metrics
 
@@ -163,7 +165,7 @@ func (a *App) joinDomains() error {
 	a.Knowledge = knowledge.NewService(a.DB)
 	a.keys = idempotency.New(a.DB, a.log)
 	a.audit = audit.NewService(a.DB, a.Metrics.Audit, a.log)
-	guarded := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP})
+	guarded := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP, Timeout: webhook.AttemptLimit + webhookMargin})
 	browsing := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: true, MaxRedirects: tools.HTTPGetRedirects})
 	a.closers = append(a.closers, guarded.Close, browsing.Close)
 	registry, err := tools.New(tools.NewCurrentTime(time.Now), tools.NewCalculator(), tools.NewHTTPGet(browsing), tools.NewKnowledgeSearch(searcher{a.Knowledge}))
@@ -204,20 +206,13 @@ func drainTime(shutdown time.Duration) time.Duration { return max(shutdown-8*tim
 
 // register is the list of this program's connectors, in the order in which they are told.
 func (a *App) register(hooks *connectors.Registry, guarded *egress.Client, m meter) error {
-	alertsURL := a.cfg.AlertsWebhookURL.Reveal()
-	// The operator chose this address, so it may be a private one.
-	trusted := &http.Client{Timeout: 15 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	alerts, err := webhook.New("alerts", func(connectors.Event) string { return alertsURL }, trusted, a.cfg.AlertsWebhookSecret.Reveal())
+	hooked, err := a.webhookConnectors(guarded)
 	if err != nil {
 		return err
 	}
-	own, err := webhook.New("webhook", func(e connectors.Event) string { return e.WebhookURL }, guarded, "")
-	if err != nil {
-		return err
-	}
-	for _, c := range append([]connectors.RuntimeConnector{
-		auditconnector.New(trail{a.audit}, a.Runs), telemetryconnector.New(m), alerts, own,
-	}, a.options.Connectors...) {
+	for _, c := range slices.Concat([]connectors.RuntimeConnector{
+		auditconnector.New(trail{a.audit}, a.Runs), telemetryconnector.New(m),
+	}, hooked, a.options.Connectors) {
 		if err := hooks.RegisterConnector(c); err != nil {
 			return err
 		}

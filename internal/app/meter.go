@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -51,7 +52,11 @@ func (m meter) ToolCalled(tool, outcome string, took time.Duration) {
 
 func (m meter) Attempted(connector string, e connectors.Event, _ time.Duration, err error) {
 	outcome := "delivered"
-	if err != nil {
+	var postponed *connectors.Postponed
+	switch {
+	case errors.As(err, &postponed):
+		outcome = "postponed"
+	case err != nil:
 		outcome = "failed"
 	}
 	m.metrics.Connectors.Attempted(connector, string(e.Type.Hook()), outcome)

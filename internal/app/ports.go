@@ -123,7 +123,7 @@ func (p outbox) Listen(tenant uuid.UUID) (postgres.Statement, runs.Post) {
 type deliveryEngine struct{ engine connectors.Deliverer }
 
 func (p deliveryEngine) Deliver(ctx context.Context, k deliveries.Key) error {
-	d := connectors.Delivery{TenantID: k.TenantID, RunID: k.RunID, Seq: k.Seq, Connector: k.Connector}
+	d := connectors.Delivery{TenantID: k.TenantID, RunID: k.RunID, Seq: k.Seq, Connector: k.Connector, Round: k.Round}
 	if k.EndpointID != nil {
 		d.Target = k.EndpointID.String()
 	}

@@ -262,7 +262,7 @@ func (a *App) routes() []api.Route {
 	var all []api.Route
 	for _, family := range [][]api.Route{
 		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
-		api.AuditRoutes(a.audit),
+		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries),
 	} {
 		all = append(all, family...)
 	}

@@ -14,6 +14,7 @@ const (
 	courierQueue = 4096             // deliveries that wait here; what does not fit is found by the next search
 	courierRound = 64               // deliveries of one round
 	courierWide  = 8                // of them at a time
+	doubtfulPace = time.Second / 5  // between two handfuls (courierWide) to endpoints that fail
 	searchEvery  = 5 * time.Second  // for what nobody handed over
 	searchOlder  = 10 * time.Second // than this: what is younger is on its way
 	searchPage   = 500
@@ -21,40 +22,49 @@ const (
 	purgePage    = 5000
 )
 
-// courier hands deliveries to the engine, beside the runs and never in their way.
+// courier hands deliveries to the engine, beside the runs and never in their way. Those to endpoints that
+// fail have a queue of their own and are handed over slowly: a hundred dead endpoints would otherwise be
+// a hundred workflows in front of the one that is heard.
 type courier struct {
-	store  store
-	engine Engine
-	log    *slog.Logger
-	queue  chan Key
+	store    store
+	engine   Engine
+	log      *slog.Logger
+	queue    chan Key
+	doubtful chan Key
 }
 
 func newCourier(s store, engine Engine, log *slog.Logger) *courier {
-	return &courier{store: s, engine: engine, log: log, queue: make(chan Key, courierQueue)}
+	return &courier{store: s, engine: engine, log: log, queue: make(chan Key, courierQueue), doubtful: make(chan Key, courierQueue)}
 }
 
 func (c *courier) offer(keys []Key) {
 	for _, k := range keys {
+		queue := c.queue
+		if k.doubtful {
+			queue = c.doubtful
+		}
 		select {
-		case c.queue <- k:
-		default:
-			return
+		case queue <- k:
+		default: // the search finds it
 		}
 	}
 }
 
 func (c *courier) run(ctx context.Context) {
 	system := postgres.AsSystem(ctx)
-	search, purge := time.NewTicker(searchEvery), time.NewTicker(purgeEvery)
+	search, purge, pace := time.NewTicker(searchEvery), time.NewTicker(purgeEvery), time.NewTicker(doubtfulPace)
 	defer search.Stop()
 	defer purge.Stop()
+	defer pace.Stop()
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case k := <-c.queue:
-			err = c.hand(system, c.gather(k))
+			err = c.hand(system, gather([]Key{k}, c.queue, courierRound))
+		case <-pace.C:
+			err = c.hand(system, gather(nil, c.doubtful, courierWide))
 		case <-search.C:
 			err = c.search(system)
 		case <-purge.C:
@@ -66,11 +76,11 @@ func (c *courier) run(ctx context.Context) {
 	}
 }
 
-func (c *courier) gather(first Key) []Key {
-	keys := []Key{first}
-	for len(keys) < courierRound {
+// gather takes from the queue what is there, up to limit keys together.
+func gather(keys []Key, queue <-chan Key, limit int) []Key {
+	for len(keys) < limit {
 		select {
-		case k := <-c.queue:
+		case k := <-queue:
 			keys = append(keys, k)
 		default:
 			return keys
@@ -82,13 +92,27 @@ func (c *courier) gather(first Key) []Key {
 // search hands over what a process posted that died, or while the engine was away.
 func (c *courier) search(system context.Context) error {
 	forgotten, err := c.store.unhanded(system, searchOlder, searchPage)
-	if err != nil || len(forgotten) == 0 {
+	if err != nil {
 		return err
 	}
-	return c.hand(system, forgotten)
+	var urgent, slow []Key
+	for _, k := range forgotten {
+		if k.doubtful {
+			slow = append(slow, k)
+		} else {
+			urgent = append(urgent, k)
+		}
+	}
+	if len(c.doubtful) == 0 { // else they are in it, or their turn comes after those
+		c.offer(slow)
+	}
+	return c.hand(system, urgent)
 }
 
 func (c *courier) hand(system context.Context, keys []Key) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	handed := make([]bool, len(keys))
 	group := new(errgroup.Group)
 	group.SetLimit(courierWide)

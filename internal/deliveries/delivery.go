@@ -22,6 +22,9 @@ type Key struct {
 	Seq        int64
 	Connector  string
 	EndpointID *uuid.UUID
+	Round      int // counts from 1; each Redeliver begins another one
+
+	doubtful bool // the endpoint failed the last time: others are handed over before
 }
 
 // Status of a delivery. All but Pending are final; only Redeliver leaves them.
@@ -53,11 +56,12 @@ type Delivery struct {
 	FinishedAt *clock.Time `json:"finished_at"`
 
 	tenant uuid.UUID
+	round  int
 }
 
 // Key names the delivery.
 func (d Delivery) Key() Key {
-	return Key{TenantID: d.tenant, RunID: d.RunID, Seq: d.Seq, Connector: d.Connector, EndpointID: d.EndpointID}
+	return Key{TenantID: d.tenant, RunID: d.RunID, Seq: d.Seq, Connector: d.Connector, EndpointID: d.EndpointID, Round: d.round}
 }
 
 // Attempt is one try to tell the receiver.

@@ -52,15 +52,18 @@ func postStatement(tenant, run uuid.UUID, rows []outgoing, keys *[]Key) postgres
 			join run_events v on v.run_id = $2 and v.seq = coalesce(nullif(p.seq, 0), l.last_seq - p.behind) and v.type = p.type
 			where l.run_id = $2 and (p.endpoint is null or (select true from webhook_endpoints e where e.id = p.endpoint for key share))
 			on conflict do nothing
-			returning seq, connector, endpoint_id`,
+			returning seq, connector, endpoint_id, ` + doubtful,
 		Args: []any{tenant, run, seqs, behinds, types, names, endpoints},
 		Read: postgres.Rows(keys, func(row pgx.CollectableRow) (Key, error) {
-			k := Key{TenantID: tenant, RunID: run}
-			err := row.Scan(&k.Seq, &k.Connector, &k.EndpointID)
+			k := Key{TenantID: tenant, RunID: run, Round: 1}
+			err := row.Scan(&k.Seq, &k.Connector, &k.EndpointID, &k.doubtful)
 			return k, err
 		}),
 	}
 }
+
+// doubtful tells whether a delivery's endpoint failed the last time.
+const doubtful = `exists (select from webhook_endpoints e where e.id = deliveries.endpoint_id and e.failing_since is not null)`
 
 // ofKey finds the row of a key whose parts are $1 to $4.
 const ofKey = `run_id = $1 and seq = $2 and connector = $3 and endpoint_id is not distinct from $4`
@@ -69,11 +72,11 @@ func (k Key) args(more ...any) []any {
 	return append([]any{k.RunID, k.Seq, k.Connector, k.EndpointID}, more...)
 }
 
-const columns = `id, tenant_id, endpoint_id, run_id, seq, type, connector, status, attempts, error, created_at, finished_at`
+const columns = `id, tenant_id, round, endpoint_id, run_id, seq, type, connector, status, attempts, error, created_at, finished_at`
 
 func scan(row pgx.CollectableRow) (Delivery, error) {
 	var d Delivery
-	err := row.Scan(&d.ID, &d.tenant, &d.EndpointID, &d.RunID, &d.Seq, &d.Type, &d.Connector, &d.Status, &d.Attempts, &d.Error, &d.CreatedAt, &d.FinishedAt)
+	err := row.Scan(&d.ID, &d.tenant, &d.round, &d.EndpointID, &d.RunID, &d.Seq, &d.Type, &d.Connector, &d.Status, &d.Attempts, &d.Error, &d.CreatedAt, &d.FinishedAt)
 	return d, err
 }
 
@@ -147,7 +150,7 @@ func (s store) reopen(ctx context.Context, endpoint, id uuid.UUID) (d Delivery, 
 	var found bool
 	err = s.db.Batch(ctx,
 		postgres.Statement{
-			SQL: `update deliveries set status = 'pending', finished_at = null, handed_at = null
+			SQL: `update deliveries set status = 'pending', finished_at = null, handed_at = null, round = round + 1
 				where id = $1 and endpoint_id = $2 and status <> 'pending' returning true`,
 			Args: []any{id, endpoint}, Read: postgres.Row(&reopened, nil, pgx.RowTo[bool]),
 		},
@@ -160,11 +163,11 @@ func (s store) reopen(ctx context.Context, endpoint, id uuid.UUID) (d Delivery, 
 
 // unhanded gives pending deliveries of every tenant that the engine does not have yet.
 func (s store) unhanded(ctx context.Context, older time.Duration, limit int) ([]Key, error) {
-	return postgres.All(ctx, s.db, `select tenant_id, run_id, seq, connector, endpoint_id from deliveries
+	return postgres.All(ctx, s.db, `select tenant_id, run_id, seq, connector, endpoint_id, round, `+doubtful+` from deliveries
 		where handed_at is null and status = 'pending' and created_at < now() - $1::interval order by created_at limit $2`,
 		[]any{older, limit}, func(row pgx.CollectableRow) (Key, error) {
 			var k Key
-			err := row.Scan(&k.TenantID, &k.RunID, &k.Seq, &k.Connector, &k.EndpointID)
+			err := row.Scan(&k.TenantID, &k.RunID, &k.Seq, &k.Connector, &k.EndpointID, &k.Round, &k.doubtful)
 			return k, err
 		})
 }

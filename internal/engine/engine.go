@@ -156,16 +156,14 @@ func (e *Engine) SignalApproval(ctx context.Context, tenant, run, approval uuid.
 		workflows.ApprovalResolved{ApprovalID: approval}))
 }
 
-// Deliver starts the workflow of a delivery; one that was started before is no error. A closed one is
-// followed by another: a delivery may be made once more, and whether it is due stands in the outbox.
+// Deliver starts the workflow of a delivery; one that was started before is no error, and not begun again.
 func (e *Engine) Deliver(ctx context.Context, d connectors.Delivery) error {
 	ctx, stop := limited(ctx)
 	defer stop()
 	_, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       workflows.DeliveryWorkflowID(d),
 		TaskQueue:                                workflows.ConnectorQueue,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		Priority:                                 temporal.Priority{FairnessKey: d.TenantID.String()},
 		StaticSummary:                            fmt.Sprintf("run %s, event %d → %s", d.RunID, d.Seq, d.Connector),

@@ -215,14 +215,19 @@ func TestADeliveryIsStartedOnce(t *testing.T) {
 	if err := s.Temporal.TerminateWorkflow(t.Context(), id, "", "test"); err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := execution(t, s, id); again != first {
-		t.Error("a delivery was begun twice")
-	}
-	if err := e.Deliver(t.Context(), d); err != nil { // once more, as somebody asked: whether it is due stands in the outbox
+	if err := e.Deliver(t.Context(), d); err != nil {
 		t.Errorf("handed over after its end: %v", err)
 	}
-	if again, _ := execution(t, s, id); again == first {
-		t.Error("a delivery that had ended was not begun again")
+	if again, _ := execution(t, s, id); again != first {
+		t.Error("a delivery that has ended was begun again")
+	}
+	once := d
+	once.Round = 2
+	if err := e.Deliver(t.Context(), once); err != nil {
+		t.Errorf("handed over once more: %v", err)
+	}
+	if again, _ := execution(t, s, workflows.DeliveryWorkflowID(once)); again == first {
+		t.Error("a delivery that is to be made once more was not begun")
 	}
 	began := history(t, s, id, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)[0].GetWorkflowExecutionStartedEventAttributes()
 	if began.GetTaskQueue().GetName() != workflows.ConnectorQueue || began.GetPriority().GetFairnessKey() != d.TenantID.String() {

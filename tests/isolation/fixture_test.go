@@ -17,7 +17,7 @@ var chosen = map[string]any{
 }
 
 // hidden are the tables whose rows a tenant's own user does not even read, by a restrictive policy.
-var hidden = map[string]bool{"webhook_secrets": true}
+var hidden = map[string]bool{"webhook_secrets": true, "webhook_headers": true}
 
 // row is one row of a table, by column.
 type row map[string]any

@@ -224,7 +224,7 @@ func TestRoles(t *testing.T) {
 	p := s.Start(t, harness.All)
 	x := p.NewTenant(t, agents.Config{})
 	values := map[string]string{"version": "1"}
-	for _, name := range []string{"run_id", "approval_id", "thread_id", "agent_id"} {
+	for _, name := range []string{"run_id", "approval_id", "thread_id", "agent_id", "webhook_id", "delivery_id"} {
 		values[name] = uuid.NewString()
 	}
 	all := operations(t, x)

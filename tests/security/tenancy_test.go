@@ -2,8 +2,11 @@ package security
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -29,12 +32,45 @@ func newEstate(t *testing.T, p *harness.Process) estate {
 	}
 	x.Do(t, "POST", "/v1/threads", `{"title": "private"}`).Want(t, 201, &thread)
 	x.Do(t, "GET", "/v1/agents/assistant", nil).Want(t, 200, &agent)
+	webhook := newWebhook(t, x)
 	r := x.StartRun(t, map[string]any{"input": "the sum, please", "thread_id": thread.ID})
 	events := x.Follow(t, r.ID, 0).Until(t, event.ApprovalRequested)
 	approval := harness.Payload[event.ApprovalAsked](t, events[len(events)-1]).ApprovalID
 	return estate{x, map[string]string{
 		"run_id": r.ID.String(), "approval_id": approval.String(), "thread_id": thread.ID, "agent_id": agent.ID, "version": "1",
+		"webhook_id": webhook, "delivery_id": delivered(t, x, webhook),
 	}}
+}
+
+// newWebhook registers a receiver that hears of the start of runs.
+func newWebhook(t *testing.T, x *harness.Tenant) string {
+	t.Helper()
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(receiver.Close)
+	var made struct {
+		ID string `json:"id"`
+	}
+	x.Do(t, "POST", "/v1/webhooks", map[string]any{"url": receiver.URL, "events": []string{"run_started"}}).Want(t, 201, &made)
+	return made.ID
+}
+
+// delivered gives the webhook's one delivery, once it is at rest.
+func delivered(t *testing.T, x *harness.Tenant, webhook string) (id string) {
+	t.Helper()
+	harness.Eventually(t, 30*time.Second, "the webhook is delivered", func() bool {
+		var page struct {
+			Items []struct {
+				ID     string `json:"id"`
+				Status string `json:"status"`
+			} `json:"items"`
+		}
+		x.Do(t, "GET", "/v1/webhooks/"+webhook+"/deliveries", nil).Want(t, 200, &page)
+		if len(page.Items) == 1 && page.Items[0].Status == "delivered" {
+			id = page.Items[0].ID
+		}
+		return id != ""
+	})
+	return id
 }
 
 // rows is everything that the database holds of the tenant, whatever tables there are; but for the audit
