@@ -11,9 +11,12 @@ import (
 )
 
 const (
-	courierQueue = 4096             // deliveries that wait here; what does not fit is found by the next search
-	courierRound = 64               // deliveries of one round
-	courierWide  = 8                // of them at a time
+	courierQueue = 4096 // deliveries that wait here; what does not fit is found by the next search
+	courierRound = 64   // deliveries of one round
+	courierWide  = 8    // of them at a time
+	// courierPause is how long the first of a round waits for others. It keeps the work of handing over out of
+	// the moment in which its run reports and closes.
+	courierPause = 30 * time.Millisecond
 	doubtfulPace = time.Second / 5  // between two handfuls (courierWide) to endpoints that fail
 	searchEvery  = 5 * time.Second  // for what nobody handed over
 	searchOlder  = 10 * time.Second // than this: what is younger is on its way
@@ -62,6 +65,13 @@ func (c *courier) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case k := <-c.queue:
+			pause := time.NewTimer(courierPause)
+			select {
+			case <-ctx.Done():
+				pause.Stop()
+				return
+			case <-pause.C:
+			}
 			err = c.hand(system, gather([]Key{k}, c.queue, courierRound))
 		case <-pace.C:
 			err = c.hand(system, gather(nil, c.doubtful, courierWide))

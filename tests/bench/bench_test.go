@@ -118,6 +118,15 @@ func lari(t *testing.T, x *harness.Tenant) (run uuid.UUID, toFirst, toEnd time.D
 	}
 }
 
+// closed waits until Temporal has closed the run's workflow, which is after the client has heard of its end: so
+// runs come one at a time, as the bare ones do.
+func closed(t *testing.T, s *harness.System, x *harness.Tenant, run uuid.UUID) {
+	t.Helper()
+	if err := s.Temporal.GetWorkflow(t.Context(), workflows.RunWorkflowID(x.ID, run), "").Get(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestLatency(t *testing.T) {
 	s := harness.NewSystem(t)
 	p, _ := s.StartCalledBack(t) // as make run does
@@ -135,10 +144,7 @@ func TestLatency(t *testing.T) {
 		for range perRound {
 			run, d, e := lari(t, x)
 			first, end = append(first, d), append(end, e)
-			// One at a time, like the bare ones: the client has heard the end before Temporal has closed the workflow.
-			if err := s.Temporal.GetWorkflow(t.Context(), workflows.RunWorkflowID(x.ID, run), "").Get(t.Context(), nil); err != nil {
-				t.Fatal(err)
-			}
+			closed(t, s, x, run)
 		}
 		for range perRound { // each on the heels of the one before
 			_, _, e := lari(t, x)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,7 +18,7 @@ import (
 )
 
 const (
-	pairedRuns    = 150
+	pairedRuns    = 300
 	deadEndpoints = 100
 	deadRuns      = 20
 )
@@ -72,12 +73,15 @@ func TestADownWebhook(t *testing.T) {
 		webhook(t, with, url, "run_completed", "run_error")
 		var plain, down []time.Duration
 		for i := range pairedRuns + 20 {
+			first := rand.IntN(2) // by chance: what a run leaves behind falls upon either
 			for j := range 2 {
 				x, into := without, &plain
-				if (i+j)%2 == 1 {
+				if (first+j)%2 == 1 {
 					x, into = with, &down
 				}
-				if _, _, took := lari(t, x); i >= 20 { // warm-up
+				run, _, took := lari(t, x)
+				closed(t, s, x, run)
+				if i >= 20 { // warm-up
 					*into = append(*into, took)
 				}
 			}
