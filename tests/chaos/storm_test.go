@@ -226,12 +226,12 @@ func (st *storm) wantEnded(t *testing.T, x *harness.Tenant, ids []uuid.UUID) {
 	}
 	t.Logf("%d of %d runs are final: %v", len(ids), len(ids), ends)
 	var all, rows int
-	err := conn.QueryRow(t.Context(), `select (select count(*) from agent_runs), (select count(*) from audit_logs where resource_type = 'run')`).Scan(&all, &rows)
+	err := conn.QueryRow(t.Context(), `select (select count(*) from agent_runs), (select count(*) from audit_logs where resource_type = 'run' and action like 'run.%')`).Scan(&all, &rows)
 	if err != nil || all != len(ids) {
 		t.Errorf("there are %d runs (%v), want %d", all, err, len(ids))
 	}
 	harness.Eventually(t, calm, "the trail has two rows of each run", func() bool {
-		err := conn.QueryRow(t.Context(), `select count(*) from audit_logs where resource_type = 'run'`).Scan(&rows)
+		err := conn.QueryRow(t.Context(), `select count(*) from audit_logs where resource_type = 'run' and action like 'run.%'`).Scan(&rows)
 		if err != nil || rows > 2*all {
 			t.Fatalf("the trail has %d rows of %d runs: %v", rows, all, err)
 		}

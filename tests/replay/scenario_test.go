@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"testing"
+	"time"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/history/v1"
@@ -162,9 +163,9 @@ func (p played) histories(t *testing.T, sc scenario) []*history.History {
 		delivery := workflows.DeliveryWorkflowID(connectors.Delivery{
 			TenantID: p.tenant.ID, RunID: p.run.ID, Seq: p.events[len(p.events)-1].Seq, Connector: "webhook",
 		})
-		if err := p.system.Temporal.GetWorkflow(t.Context(), delivery, "").Get(t.Context(), nil); err != nil {
-			t.Fatalf("the delivery: %v", err)
-		}
+		harness.Eventually(t, 20*time.Second, "the delivery has been made", func() bool { // it begins a moment after its event
+			return p.system.Temporal.GetWorkflow(t.Context(), delivery, "").Get(t.Context(), nil) == nil
+		})
 		found = append(found, chain(t, p.system.Temporal, delivery)...)
 	}
 	return found
