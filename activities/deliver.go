@@ -48,7 +48,7 @@ func (a *Activities) Deliver(ctx context.Context, d connectors.Delivery) error {
 	var postponed *connectors.Postponed
 	switch {
 	case errors.As(err, &postponed):
-		return temporal.NewApplicationErrorWithOptions(postponed.Error(), "delivery_postponed", temporal.ApplicationErrorOptions{NextRetryDelay: postponed.After})
+		return again("delivery_postponed", postponed.Error(), postponed.After)
 	case err != nil && ctx.Err() != nil: // this worker goes away; whether the receiver heard it is not known
 		return translate(ctx.Err())
 	}
@@ -60,10 +60,18 @@ func (a *Activities) Deliver(ctx context.Context, d connectors.Delivery) error {
 	case deliveries.Refused:
 		return temporal.NewNonRetryableApplicationError(attempt.Error, "delivery_refused", nil)
 	case deliveries.Pending:
-		return temporal.NewApplicationErrorWithOptions(attempt.Error, "delivery_failed", temporal.ApplicationErrorOptions{NextRetryDelay: pauseAfter(known.Attempts)})
+		return again("delivery_failed", attempt.Error, pauseAfter(known.Attempts))
 	case deliveries.Delivered, deliveries.Failed:
 	}
 	return nil
+}
+
+// again asks for another attempt. That a receiver is down is no error of this program: it stands in the
+// delivery's own log.
+func again(kind, message string, after time.Duration) error {
+	return temporal.NewApplicationErrorWithOptions(message, kind, temporal.ApplicationErrorOptions{
+		NextRetryDelay: after, Category: temporal.ApplicationErrorCategoryBenign,
+	})
 }
 
 // GiveUpDelivery ends a delivery whose time is over.

@@ -33,7 +33,9 @@ func interrupted(ctx context.Context, err error) error {
 	case err != nil && stopped(ctx):
 		return stopError(ctx)
 	case err != nil && errors.Is(context.Cause(ctx), errWorkerStops):
-		return temporal.NewApplicationErrorWithOptions(errWorkerStops.Error(), "interrupted", temporal.ApplicationErrorOptions{NextRetryDelay: time.Millisecond})
+		return temporal.NewApplicationErrorWithOptions(errWorkerStops.Error(), "interrupted", temporal.ApplicationErrorOptions{
+			NextRetryDelay: time.Millisecond, Category: temporal.ApplicationErrorCategoryBenign,
+		})
 	}
 	return translate(err)
 }
