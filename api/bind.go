@@ -104,7 +104,9 @@ func (q *param) refuse(rule, message string) error {
 func (p *plan) bindBody(ctx *fasthttp.RequestCtx, in any) error {
 	body := ctx.Request.Body()
 	switch {
-	case p.body == nil && len(body) > 0 && string(body) != "{}": // which many clients send for nothing
+	case p.body == nil && ctx.IsPost() && string(body) == "{}": // which many clients send for nothing
+		return nil
+	case p.body == nil && len(body) > 0:
 		return fault.New(fault.Malformed, "This route takes no body.")
 	case p.body == nil:
 		return nil

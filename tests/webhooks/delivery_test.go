@@ -146,7 +146,7 @@ func TestRedelivery(t *testing.T) {
 	again := e.path("/deliveries/" + d.ID.String() + "/redeliver")
 	x.Do(t, "POST", e.path("/disable"), nil).Want(t, 200)
 	x.Do(t, "POST", again, nil).WantProblem(t, 409, "conflict")
-	x.Do(t, "POST", e.path("/enable"), nil).Want(t, 200)
+	x.Do(t, "POST", e.path("/enable"), `{}`).Want(t, 200)
 	r.status.Store(500)
 	x.Do(t, "POST", again, nil).Want(t, 202)
 	harness.Eventually(t, within, "it was tried again", func() bool { return r.requests.Load() >= 2 })

@@ -123,6 +123,7 @@ func TestATestSaysHowItWent(t *testing.T) {
 		return p
 	}
 	e := register(t, x, r.URL, nil)
+	x.Do(t, "POST", e.path("/disable"), `{"a": 1}`).Want(t, 400)
 	x.Do(t, "POST", e.path("/disable"), nil).Want(t, 200)
 	if p := test(e); !p.Delivered || *p.StatusCode != 200 || p.Response != "as you say" || p.Error != "" {
 		t.Errorf("a good receiver: %+v", p)

@@ -19,9 +19,6 @@ import (
 // Name is the provider's name in "anthropic/model".
 const Name = "anthropic"
 
-// DefaultModel answers when no model is named.
-const DefaultModel = "claude-haiku-4-5"
-
 // DefaultMaxTokens bounds the output when the request does not: the API demands a bound.
 const DefaultMaxTokens = 4096
 

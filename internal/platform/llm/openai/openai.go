@@ -21,9 +21,6 @@ import (
 // Name is the provider's name in "openai/model".
 const Name = "openai"
 
-// DefaultModel answers when no model is named.
-const DefaultModel = "gpt-4.1-mini"
-
 const ownHost = "api.openai.com"
 
 // Config says where the models are and who asks.
