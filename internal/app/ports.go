@@ -112,7 +112,7 @@ func (p outbox) Listen(tenant uuid.UUID) (postgres.Statement, runs.Post) {
 		postings := make([]deliveries.Posting, 0, len(events))
 		for _, e := range events {
 			postings = append(postings, deliveries.Posting{
-				Type: e.Type, Seq: e.Seq, Behind: e.Behind, Connectors: p.registry.Remote(activities.ConnectorEvent(r, e.Event)),
+				Type: e.Type, Behind: e.Behind, Connectors: p.registry.Remote(activities.ConnectorEvent(r, e.Event)),
 			})
 		}
 		return p.deliveries.Post(tenant, r.ID, r.AgentID, postings, listeners)

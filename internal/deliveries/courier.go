@@ -78,7 +78,11 @@ func (c *courier) run(ctx context.Context) {
 		case <-search.C:
 			err = c.search(system)
 		case <-purge.C:
-			_, err = c.store.purge(system, retention, purgePage)
+			var n int64
+			n, err = c.store.purge(system, retention, purgePage)
+			if purge.Reset(purgeEvery); n == purgePage { // there is more
+				purge.Reset(searchEvery)
+			}
 		}
 		if err != nil && ctx.Err() == nil {
 			c.log.WarnContext(ctx, "deliveries wait to be handed over", "error", err)

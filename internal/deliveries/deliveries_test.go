@@ -61,7 +61,7 @@ func TestWhatIsRecordedIsToldOnce(t *testing.T) {
 		if err := r.db.DB.Batch(r.ctx, r.Listeners(r.tenant, &listeners)); err != nil {
 			t.Fatal(err)
 		}
-		statement, posted, _ := r.Post(r.tenant, r.run, r.agent, []deliveries.Posting{{Type: event.RunStarted, Seq: 1}}, listeners)
+		statement, posted, _ := r.Post(r.tenant, r.run, r.agent, []deliveries.Posting{{Type: event.RunStarted}}, listeners)
 		if err := r.db.DB.Batch(r.ctx, statement); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestWhatIsRecordedIsToldOnce(t *testing.T) {
 	}
 	again()
 	// What the log does not hold is posted to nobody.
-	statement, _, _ := r.Post(r.tenant, r.run, r.agent, []deliveries.Posting{{Type: event.RunStarted, Seq: 2}}, listeners)
+	statement, _, _ := r.Post(r.tenant, r.run, r.agent, []deliveries.Posting{{Type: event.RunStarted, Behind: -1}}, listeners)
 	if err := r.db.DB.Batch(r.ctx, statement); err != nil {
 		t.Fatal(err)
 	}

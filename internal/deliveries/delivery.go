@@ -38,9 +38,6 @@ const (
 	Failed    Status = "failed"    // it was given up
 )
 
-// Statuses gives every status.
-func Statuses() []Status { return []Status{Pending, Delivered, Refused, Failed} }
-
 // Delivery is an event that a remote connector is told.
 type Delivery struct {
 	ID         uuid.UUID   `json:"id"`
@@ -74,12 +71,10 @@ type Attempt struct {
 	Response   string     `json:"response"` // the beginning of the answer's body
 }
 
-// Posting is an event for the outbox.
+// Posting is an event for the outbox. It was just appended to its log, and Behind events of the same append
+// stand behind it.
 type Posting struct {
-	Type event.Type
-	// Seq is the event's position; zero: it was just appended, and Behind events of the same append stand
-	// behind it.
-	Seq        int64
+	Type       event.Type
 	Behind     int
 	Connectors []string // that want it, beside the tenant's endpoints
 }

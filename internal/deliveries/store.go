@@ -38,22 +38,22 @@ func listenersStatement(tenant uuid.UUID, found *[]Listener) postgres.Statement 
 // holds. What the log did not take is posted to nobody; an endpoint that was removed meanwhile is left out.
 func postStatement(tenant, run uuid.UUID, rows []outgoing, keys *[]Key) postgres.Statement {
 	n := len(rows)
-	seqs, behinds := make([]int64, n), make([]int64, n)
+	behinds := make([]int64, n)
 	types, names, endpoints := make([]string, n), make([]string, n), make([]*uuid.UUID, n)
 	for i, r := range rows {
-		seqs[i], behinds[i], types[i], names[i], endpoints[i] = r.Seq, int64(r.Behind), string(r.Type), r.connector, r.endpoint
+		behinds[i], types[i], names[i], endpoints[i] = int64(r.Behind), string(r.Type), r.connector, r.endpoint
 	}
 	return postgres.Statement{
 		SQL: `
 			insert into deliveries (tenant_id, run_id, seq, type, connector, endpoint_id)
 			select $1, $2, v.seq, v.type, p.connector, p.endpoint
 			from run_logs l
-			cross join unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::uuid[]) as p (seq, behind, type, connector, endpoint)
-			join run_events v on v.run_id = $2 and v.seq = coalesce(nullif(p.seq, 0), l.last_seq - p.behind) and v.type = p.type
+			cross join unnest($3::bigint[], $4::text[], $5::text[], $6::uuid[]) as p (behind, type, connector, endpoint)
+			join run_events v on v.run_id = $2 and v.seq = l.last_seq - p.behind and v.type = p.type
 			where l.run_id = $2 and (p.endpoint is null or (select true from webhook_endpoints e where e.id = p.endpoint for key share))
 			on conflict do nothing
 			returning seq, connector, endpoint_id, ` + doubtful,
-		Args: []any{tenant, run, seqs, behinds, types, names, endpoints},
+		Args: []any{tenant, run, behinds, types, names, endpoints},
 		Read: postgres.Rows(keys, func(row pgx.CollectableRow) (Key, error) {
 			k := Key{TenantID: tenant, RunID: run, Round: 1}
 			err := row.Scan(&k.Seq, &k.Connector, &k.EndpointID, &k.doubtful)
@@ -192,5 +192,5 @@ func (s store) markHanded(ctx context.Context, keys []Key) error {
 // purge removes finished deliveries of every tenant, with their attempts, that are older than age.
 func (s store) purge(ctx context.Context, age time.Duration, limit int) (int64, error) {
 	return s.db.Exec(ctx, `delete from deliveries where id in (
-		select id from deliveries where created_at < now() - $1::interval and status <> 'pending' order by created_at limit $2)`, age, limit)
+		select id from deliveries where created_at < now() - $1::interval and status <> 'pending' limit $2)`, age, limit)
 }

@@ -80,8 +80,8 @@ type Outbox interface {
 // follows the append of the events in their transaction. ok is false when nobody listens.
 type Post func(r Run, events []Posted) (statement postgres.Statement, committed func(), ok bool)
 
-// Posted is a lifecycle event for the outbox. Seq zero: it has just been appended, and Behind events of the
-// same append stand behind it.
+// Posted is a lifecycle event for the outbox. It has just been appended, Behind events of the same append
+// stand behind it, and its Seq is not known yet.
 type Posted struct {
 	event.Event
 	Behind int
@@ -306,7 +306,7 @@ func lifecycle(batch []pending) []Posted {
 	var events []Posted
 	for i, p := range batch {
 		if p.typ.Hook() != event.HookNone {
-			events = append(events, Posted{Event: p.event(0), Behind: len(batch) - 1 - i})
+			events = append(events, Posted{Event: p.event(), Behind: len(batch) - 1 - i})
 		}
 	}
 	return events

@@ -22,9 +22,9 @@ type pending struct {
 	data  json.RawMessage
 }
 
-// event gives the event as it stands, or will stand, in its log.
-func (p pending) event(seq int64) event.Event {
-	return event.Event{RunID: p.runID, Seq: seq, Type: p.typ, At: p.at, Data: p.data}
+// event gives the event as it will stand in its log, but for its place there.
+func (p pending) event() event.Event {
+	return event.Event{RunID: p.runID, Type: p.typ, At: p.at, Data: p.data}
 }
 
 // Channel is where the database announces that logs grew: "<tenant>:<run>:<last seq>:<origin>"

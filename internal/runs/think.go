@@ -72,7 +72,7 @@ func begin(step int) event.Draft { return progress(event.PhaseStep, step, event.
 // heard reports whether a connector is to be told of the event.
 func (s *Service) heard(r Run, post Post, p pending) bool {
 	_, _, ok := post(r, lifecycle([]pending{p}))
-	return ok || s.Announcer.Wants(r, p.event(0))
+	return ok || s.Announcer.Wants(r, p.event())
 }
 
 // open appends what a step begins with and tells the connectors.

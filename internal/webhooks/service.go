@@ -21,8 +21,8 @@ type Agents interface {
 	ResolveAgent(ctx context.Context, ref string) (uuid.UUID, error)
 }
 
-// Auditor keeps what nobody asked for by a request: an endpoint that was disabled by itself. It joins the
-// transaction of the context.
+// Auditor keeps what nobody asked for by a request: an endpoint that was disabled by itself. The entry is
+// kept for good when it returns.
 type Auditor interface {
 	EndpointDisabled(ctx context.Context, endpoint uuid.UUID, at clock.Time, reason string) error
 }

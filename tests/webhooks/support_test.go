@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/uuid"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
-	"go.uber.org/goleak"
 
 	"github.com/larirun/lari/connectors"
 	"github.com/larirun/lari/connectors/webhook"
@@ -24,22 +23,7 @@ import (
 	"github.com/larirun/lari/workflows"
 )
 
-// TestMain fails when a goroutine of any process outlives the tests.
-func TestMain(m *testing.M) {
-	code := m.Run()
-	http.DefaultClient.CloseIdleConnections()
-	if code == 0 {
-		if err := goleak.Find(
-			// Both live for as long as fasthttp sees fit after its server has stopped, and hold nothing of ours.
-			goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
-			goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
-		); err != nil {
-			_, _ = os.Stderr.WriteString(err.Error())
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(harness.WithoutLeaks(m)) }
 
 // within bounds what should happen soon; it is long because machines are busy.
 const within = 30 * time.Second
