@@ -42,6 +42,8 @@ func translate(code fault.Code) (translation, bool) {
 		return translation{401, "No valid credential", false}, true
 	case fault.Forbidden:
 		return translation{403, "Not permitted", false}, true
+	case fault.TenantSuspended:
+		return translation{403, "The tenant is suspended", false}, true
 	case fault.NotFound:
 		return translation{404, "Not found", false}, true
 	case fault.MethodNotAllowed:
@@ -70,6 +72,8 @@ func translate(code fault.Code) (translation, bool) {
 		return translation{499, "The request was cancelled", false}, true // nginx's number: HTTP has none
 	case fault.Internal:
 		return translation{500, "Internal error", false}, true
+	case fault.Paused:
+		return translation{503, "Nothing new is begun", true}, true
 	case fault.Unavailable:
 		return translation{503, "Temporarily unavailable", true}, true
 	case fault.Timeout:

@@ -81,6 +81,7 @@ const (
 	ErrorTool       ErrorCode = "tool_error"
 	ErrorTimeout    ErrorCode = "timeout"
 	ErrorBudget     ErrorCode = "budget_exceeded"
+	ErrorQuota      ErrorCode = "quota_exceeded" // a quota of the tenant, not the run's own budget
 	ErrorTerminated ErrorCode = "terminated"
 	ErrorNotStarted ErrorCode = "not_started" // accepted, but could not be handed to the engine
 	ErrorInternal   ErrorCode = "internal"
@@ -89,7 +90,7 @@ const (
 // ErrorCodes lists every code.
 func ErrorCodes() []ErrorCode {
 	return []ErrorCode{
-		ErrorModel, ErrorTool, ErrorTimeout, ErrorBudget, ErrorTerminated, ErrorNotStarted, ErrorInternal,
+		ErrorModel, ErrorTool, ErrorTimeout, ErrorBudget, ErrorQuota, ErrorTerminated, ErrorNotStarted, ErrorInternal,
 	}
 }
 

@@ -180,9 +180,9 @@ func (k *Keys) conclude(ctx context.Context, what string, write func(context.Con
 // again for a corrected request. After any other failure only the same request may use it.
 func madeNothing(err error) bool {
 	switch fault.CodeOf(err) {
-	case fault.Malformed, fault.Unauthenticated, fault.Forbidden, fault.NotFound, fault.MethodNotAllowed,
+	case fault.Malformed, fault.Unauthenticated, fault.Forbidden, fault.TenantSuspended, fault.NotFound, fault.MethodNotAllowed,
 		fault.Conflict, fault.RunFinal, fault.ThreadBusy, fault.TooLarge, fault.UnsupportedMedia, fault.Invalid,
-		fault.IdempotencyMismatch, fault.IdempotencyBusy, fault.RateLimited, fault.QuotaExceeded:
+		fault.IdempotencyMismatch, fault.IdempotencyBusy, fault.RateLimited, fault.QuotaExceeded, fault.Paused:
 		return true
 	case fault.Unavailable, fault.Timeout, fault.Cancelled, fault.Internal:
 		return false

@@ -26,7 +26,8 @@ type store struct {
 const runColumns = `id, tenant_id, workspace_id, agent_id, agent_version, thread_id, schedule_id, status, input, output,
 	error, input_tokens, output_tokens, cost_usd::text, usage_estimated, metadata, max_tokens, max_cost_usd::text, max_steps,
 	timeout_seconds, approval_seconds, step, coalesce(webhook_url, ''), request_id, created_by, created_at, started_at, finished_at,
-	cancel_requested_at, cancel_requested_by, cancel_reason, intake_closed`
+	cancel_requested_at, cancel_requested_by, cancel_reason, intake_closed,
+	held_by, held_at, due_at, on_busy, rolled_back, retry_of, forked_from, coalesce(forked_step, 0)`
 
 func scanRun(row pgx.CollectableRow) (Run, error) {
 	var (
@@ -38,11 +39,14 @@ func scanRun(row pgx.CollectableRow) (Run, error) {
 		approvalSeconds    int
 		cancelAt           *clock.Time
 		cancelBy, cancelOf *string
+		heldBy             *Hold
+		heldAt             *clock.Time
 	)
 	err := row.Scan(&r.ID, &r.TenantID, &r.WorkspaceID, &r.AgentID, &r.AgentVersion, &r.ThreadID, &r.ScheduleID, &r.Status, &input,
 		&r.Output, &failure, &r.Usage.InputTokens, &r.Usage.OutputTokens, &cost, &r.Usage.Estimated, &r.Metadata,
 		&r.Limits.MaxTokens, &maxCost, &r.Limits.MaxSteps, &timeoutSeconds, &approvalSeconds, &r.Step, &r.WebhookURL, &r.RequestID, &r.CreatedBy,
-		&r.CreatedAt, &r.StartedAt, &r.FinishedAt, &cancelAt, &cancelBy, &cancelOf, &r.IntakeClosed)
+		&r.CreatedAt, &r.StartedAt, &r.FinishedAt, &cancelAt, &cancelBy, &cancelOf, &r.IntakeClosed,
+		&heldBy, &heldAt, &r.DueAt, &r.OnBusy, &r.RolledBack, &r.RetryOf, &r.ForkedFrom, &r.ForkedStep)
 	if err != nil {
 		return Run{}, err
 	}
@@ -65,6 +69,9 @@ func scanRun(row pgx.CollectableRow) (Run, error) {
 		if err := json.Unmarshal(failure, &r.Error); err != nil {
 			return Run{}, fmt.Errorf("error of run %s: %w", r.ID, err)
 		}
+	}
+	if heldBy != nil && heldAt != nil {
+		r.Held = &Held{By: *heldBy, At: *heldAt}
 	}
 	if cancelAt != nil {
 		r.Cancel = &CancelRequest{At: *cancelAt, By: *cancelBy, Reason: *cancelOf}

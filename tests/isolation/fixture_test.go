@@ -133,7 +133,7 @@ func valueOf(t *testing.T, tb table, c column) any {
 		return "{}"
 	case "bytea":
 		return []byte("x")
-	case "timestamp with time zone":
+	case "timestamp with time zone", "date":
 		return time.Now()
 	case "text[]":
 		return []string{}

@@ -21,6 +21,7 @@ const (
 	TenantRead      Permission = "tenant:read"
 	TenantManage    Permission = "tenant:manage"
 	AuditRead       Permission = "audit:read"
+	PlatformManage  Permission = "platform:manage" // of what no tenant owns; only the platform itself holds it
 )
 
 // Public marks a route that needs no caller. It is a word of its own and not the empty string, so that
@@ -38,6 +39,7 @@ func Permissions() []Permission {
 		AnalyticsRead, AnalyticsManage,
 		TenantRead, TenantManage,
 		AuditRead,
+		PlatformManage,
 	}
 }
 

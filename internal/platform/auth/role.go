@@ -51,6 +51,8 @@ func (p Permission) lowestRole() Role {
 		return RoleAdmin
 	case TenantManage:
 		return RoleOwner
+	case PlatformManage:
+		return RoleService
 	case Public:
 		return "" // nobody needs it granted: Principal.Can answers before a role is asked
 	}

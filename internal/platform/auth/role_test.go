@@ -25,6 +25,7 @@ analytics:manage  -      -        yes   yes   yes
 tenant:read       yes    yes      yes   yes   yes
 tenant:manage     -      -        -     yes   yes
 audit:read        yes    yes      yes   yes   yes
+platform:manage   -      -        -     -     yes
 `
 
 func TestRoleMatrix(t *testing.T) {

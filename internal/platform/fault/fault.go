@@ -18,6 +18,7 @@ const (
 	Malformed           Code = "malformed_request"      // the request cannot be read: JSON, encoding, headers, cursors
 	Unauthenticated     Code = "unauthenticated"        // no credential, or one that does not hold
 	Forbidden           Code = "forbidden"              // a good credential without the permission
+	TenantSuspended     Code = "tenant_suspended"       // the tenant may not begin anything new
 	NotFound            Code = "not_found"              // absent, or another tenant's: the two look the same
 	MethodNotAllowed    Code = "method_not_allowed"     // the path exists, the method does not
 	Conflict            Code = "conflict"               // the state of the thing refuses the operation
@@ -30,6 +31,7 @@ const (
 	IdempotencyBusy     Code = "idempotency_in_flight"  // the first request with the key has not answered yet
 	RateLimited         Code = "rate_limited"           // too many requests; RetryAfter says when
 	QuotaExceeded       Code = "quota_exceeded"         // a tenant's quota is used up
+	Paused              Code = "paused"                 // the tenant or the platform was told to begin nothing new; RetryAfter says when to ask again
 	Unavailable         Code = "unavailable"            // Postgres or Temporal cannot be reached; RetryAfter says when
 	Timeout             Code = "timeout"                // the operation took longer than it may
 	Cancelled           Code = "cancelled"              // the caller went away or asked to stop
@@ -39,9 +41,9 @@ const (
 // Codes lists every code, for tests that range over the vocabulary.
 func Codes() []Code {
 	return []Code{
-		Malformed, Unauthenticated, Forbidden, NotFound, MethodNotAllowed, Conflict, RunFinal, ThreadBusy,
+		Malformed, Unauthenticated, Forbidden, TenantSuspended, NotFound, MethodNotAllowed, Conflict, RunFinal, ThreadBusy,
 		TooLarge, UnsupportedMedia, Invalid, IdempotencyMismatch, IdempotencyBusy, RateLimited, QuotaExceeded,
-		Unavailable, Timeout, Cancelled, Internal,
+		Paused, Unavailable, Timeout, Cancelled, Internal,
 	}
 }
 
