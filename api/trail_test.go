@@ -41,6 +41,9 @@ func TestEveryChangeIsTakenDown(t *testing.T) {
 	id, changes := uuid.New(), 0
 	for i := range table {
 		route := &table[i]
+		if route.Permission == auth.PlatformManage { // no role of a tenant is let in
+			continue
+		}
 		for _, c := range []struct {
 			name    string
 			role    auth.Role

@@ -22,6 +22,7 @@ import (
 	"github.com/larirun/lari/deploy/supabase"
 	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/audit"
+	"github.com/larirun/lari/internal/control"
 	"github.com/larirun/lari/internal/deliveries"
 	"github.com/larirun/lari/internal/engine"
 	"github.com/larirun/lari/internal/idempotency"
@@ -57,6 +58,7 @@ type App struct {
 	Knowledge  *knowledge.Service
 	Deliveries *deliveries.Service
 	Webhooks   *webhooks.Service
+	Control    *control.Service
 	DB         *postgres.DB
 	Metrics    *telemetry.Metrics
 
@@ -190,6 +192,9 @@ func (a *App) joinDomains() error {
 			return err
 		},
 	})
+	if err := a.joinControl(); err != nil {
+		return err
+	}
 	if err := a.register(hooks, guarded, m); err != nil {
 		return err
 	}

@@ -180,6 +180,7 @@ func (a *App) runWorker(ctx context.Context) error {
 	w := worker.New(a.temporal, a.activities, worker.Options{
 		ConcurrentActivities: a.cfg.Worker.ConcurrentActivities, ConcurrentLocalActivities: a.cfg.Worker.ConcurrentLocalActivities,
 		ConcurrentWorkflowTasks: a.cfg.Worker.ConcurrentWorkflowTasks, StopTimeout: a.cfg.Limits.ShutdownTimeout,
+		Version: Version(),
 	})
 	if !a.insist(ctx, "the worker cannot start yet", w.Start) {
 		return nil
@@ -262,7 +263,7 @@ func (a *App) routes() []api.Route {
 	var all []api.Route
 	for _, family := range [][]api.Route{
 		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
-		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries),
+		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries), api.ControlRoutes(a.Control), api.ExplainRoutes(a.Runs),
 	} {
 		all = append(all, family...)
 	}

@@ -100,6 +100,7 @@ type Deps struct {
 	Observer   ReconcileObserver
 	Logger     *slog.Logger
 	DispatchIn time.Duration // how old an undispatched run or unheard cancel is when it is looked after; zero: 10 s
+	Explains   Explaining
 }
 
 // Service is what can be done with runs. Each method acts for the tenant of the context.

@@ -9,5 +9,7 @@ func House() Law {
 		"internal/tenants/service.go":    "an API key or a slug is looked up before the tenant is known",
 		"internal/idempotency/keys.go":   "old keys of every tenant are swept together",
 		"internal/runs/active.go":        "the gauge of active runs holds those of every tenant",
+		"internal/runs/count.go":         "the platform's view counts the runs of every tenant",
+		"internal/control/platform.go":   "whether any tenant begins runs is the platform's to say and to change",
 	}}
 }
