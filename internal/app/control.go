@@ -36,7 +36,7 @@ func (p runCounts) CountAllRuns(ctx context.Context) (control.Counts, error) {
 type runQueue struct{ control *control.Service }
 
 func (p runQueue) FindRunQueue(ctx context.Context) (runs.QueueHealth, error) {
-	h, err := p.control.FindQueue(ctx, workflows.RunQueue)
+	h, err := p.control.FindHealth(ctx, workflows.RunQueue)
 	return runs.QueueHealth{
 		Workflows:  runs.Backlog{Tasks: h.Workflows.Tasks, OldestWait: h.Workflows.OldestWait},
 		Activities: runs.Backlog{Tasks: h.Activities.Tasks, OldestWait: h.Activities.OldestWait},

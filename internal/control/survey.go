@@ -274,8 +274,8 @@ type QueueHealth struct {
 	LastSeen *clock.Time // of any worker; nil: none within the engine's memory
 }
 
-// FindQueue tells how one of the queues fares, from the same survey.
-func (s *Service) FindQueue(ctx context.Context, name string) (QueueHealth, error) {
+// FindHealth tells how one of the queues fares, from the same survey.
+func (s *Service) FindHealth(ctx context.Context, name string) (QueueHealth, error) {
 	v := s.memory.get(ctx, s.survey)
 	f, ok := v.byName[name]
 	switch {
