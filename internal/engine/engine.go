@@ -134,6 +134,7 @@ func (e *Engine) StartRun(ctx context.Context, r runs.Run) error {
 		RunRef:       activities.RunRef{TenantID: r.TenantID, RunID: r.ID},
 		HooksVersion: workflows.HooksVersion, MaxSteps: r.Limits.MaxSteps, Timeout: r.Limits.Timeout, ApprovalTTL: r.Limits.ApprovalTTL,
 		MaxTokens: r.Limits.MaxTokens, MaxCostUSD: r.Limits.MaxCostUSD, StepsPerExecution: e.stepsPer,
+		State: workflows.State{Step: max(r.ForkedStep-1, 0)},
 	})
 	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
 		return nil

@@ -132,15 +132,14 @@ begin
   end if;
   select * into p from public.platform_state;
   select * into d from public.daemon_states where tenant_id = tenant;
-  if p.state in ('paused', 'draining') or d.state in ('paused', 'draining') then
-    if released or not (p.state in ('paused', 'draining') and (p.new_runs = 'refuse' or p.state = 'draining'))
-        and not (d.state in ('paused', 'draining') and (d.new_runs = 'refuse' or d.state = 'draining')) then
-      hold := coalesce(hold, 'pause');
-    elsif p.state in ('paused', 'draining') then
-      return jsonb_build_object('refused', jsonb_build_object('by', p.state, 'scope', 'platform', 'reason', p.reason));
-    else
-      return jsonb_build_object('refused', jsonb_build_object('by', d.state, 'scope', 'tenant', 'reason', d.reason));
-    end if;
+  p.state := coalesce(p.state, 'running');
+  d.state := coalesce(d.state, 'running');
+  if p.state <> 'running' and not released and (p.state = 'draining' or p.new_runs = 'refuse') then
+    return jsonb_build_object('refused', jsonb_build_object('by', p.state, 'scope', 'platform', 'reason', p.reason));
+  elsif d.state <> 'running' and not released and (d.state = 'draining' or d.new_runs = 'refuse') then
+    return jsonb_build_object('refused', jsonb_build_object('by', d.state, 'scope', 'tenant', 'reason', d.reason));
+  elsif p.state <> 'running' or d.state <> 'running' then
+    hold := coalesce(hold, 'pause');
   end if;
   q := lari.quotas_of(tenant);
   if q.concurrent_runs is not null or q.held_runs is not null then
