@@ -14,6 +14,13 @@ func (a *App) joinControl() (err error) {
 	a.Control, err = control.NewService(control.Deps{
 		DB: a.DB, Runs: runCounts{a.Runs}, Engine: a.engine, Queues: []string{workflows.RunQueue, workflows.ConnectorQueue, workflows.MaintenanceQueue},
 		Logger: a.log,
+		Released: func(ctx context.Context, of control.Scope) {
+			if of == control.ScopePlatform {
+				a.Runs.FreeAll()
+				return
+			}
+			a.Runs.FreeTenant(ctx)
+		},
 	})
 	a.Runs.Explains.Queues, a.Runs.Explains.Pauses = runQueue{a.Control}, runPauses{a.Control}
 	return err
