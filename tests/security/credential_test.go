@@ -209,8 +209,10 @@ func granted(role auth.Role, permission string) bool {
 	case auth.RoleOperator:
 		return verb == "read" || permission == "run:create" || permission == "run:update"
 	case auth.RoleAdmin:
-		return permission != "tenant:manage"
-	case auth.RoleOwner, auth.RoleService:
+		return permission != "tenant:manage" && permission != "platform:manage"
+	case auth.RoleOwner:
+		return permission != "platform:manage"
+	case auth.RoleService:
 		return true
 	}
 	return false
@@ -253,7 +255,7 @@ func TestRoles(t *testing.T) {
 			}
 		}
 	}
-	if refused[auth.RoleViewer] < 5 || refused[auth.RoleOperator] < 2 || refused[auth.RoleOperator] >= refused[auth.RoleViewer] || refused[auth.RoleOwner] != 0 {
+	if refused[auth.RoleViewer] < 5 || refused[auth.RoleOperator] < 2 || refused[auth.RoleOperator] >= refused[auth.RoleViewer] || refused[auth.RoleService] != 0 {
 		t.Errorf("refused: %v", refused)
 	}
 }
