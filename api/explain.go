@@ -13,6 +13,8 @@ func ExplainRoutes(service *runs.Service) []Route {
 		Handle("GET", "/v1/runs/{run_id}/explain", auth.RunRead, Meta{
 			ID: "explainRun", Tag: tagRuns, Summary: "Learn why a run does not move",
 			Description: "The reasons by a closed list of codes, each with a sentence and facts, and what happens next. When Temporal cannot be asked the answer says so (`engine_away`) and gives what is known without it.",
-		}, func(ctx context.Context, in *runPath) (runs.Explanation, error) { return service.Explain(ctx, in.RunID) }),
+		}, func(ctx context.Context, in *runPath) (runs.Explanation, error) {
+			return service.Explain(ctx, in.RunID)
+		}),
 	}
 }

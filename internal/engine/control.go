@@ -65,9 +65,6 @@ func buildOf(p *taskqueuepb.PollerInfo) string {
 	if id := p.GetDeploymentOptions().GetBuildId(); id != "" {
 		return id
 	}
-	if id := p.GetWorkerVersionCapabilities().GetBuildId(); id != "" {
-		return id
-	}
 	return "unknown"
 }
 

@@ -233,7 +233,9 @@ func TestWhatTheEngineSaysIsExplained(t *testing.T) {
 		a.Work = runs.WorkThink
 		return runs.Execution{Ending: runs.EndingOpen, PendingActivities: []runs.PendingActivity{a}}
 	}
-	task := func(end runs.Ending, p runs.PendingTask) runs.Execution { return runs.Execution{Ending: end, PendingTask: &p} }
+	task := func(end runs.Ending, p runs.PendingTask) runs.Execution {
+		return runs.Execution{Ending: end, PendingTask: &p}
+	}
 	present, absent := runs.QueueHealth{Polling: true, Workflows: runs.Backlog{Tasks: 7, OldestWait: time.Minute}}, runs.QueueHealth{LastSeen: ago(2 * time.Minute)}
 	soon := clock.Now().Add(time.Hour)
 	for name, c := range map[string]struct {
