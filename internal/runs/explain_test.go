@@ -237,7 +237,7 @@ func TestWhatTheEngineSaysIsExplained(t *testing.T) {
 		return runs.Execution{Ending: end, PendingTask: &p}
 	}
 	present, absent := runs.QueueHealth{Polling: true, Workflows: runs.Backlog{Tasks: 7, OldestWait: time.Minute}}, runs.QueueHealth{LastSeen: ago(2 * time.Minute)}
-	soon := clock.Now().Add(time.Hour)
+	soon := clock.Now().Add(time.Hour) // as if it were now, however long the test takes
 	for name, c := range map[string]struct {
 		execution runs.Execution
 		queue     *runs.QueueHealth
@@ -247,7 +247,7 @@ func TestWhatTheEngineSaysIsExplained(t *testing.T) {
 	}{
 		"nothing is pending":          {runs.Execution{Ending: runs.EndingOpen}, &present, nil, true, []runs.ReasonCode{runs.WhyThinking}},
 		"a task is taken":             {task(runs.EndingOpen, runs.PendingTask{Attempt: 1, ScheduledAt: ago(time.Hour), StartedAt: ago(time.Second)}), &absent, nil, true, []runs.ReasonCode{runs.WhyThinking}},
-		"a task just came":            {task(runs.EndingOpen, runs.PendingTask{Attempt: 1, ScheduledAt: ago(0)}), &present, nil, true, []runs.ReasonCode{runs.WhyThinking}},
+		"a task just came":            {task(runs.EndingOpen, runs.PendingTask{Attempt: 1, ScheduledAt: &soon}), &present, nil, true, []runs.ReasonCode{runs.WhyThinking}},
 		"a task waits":                {task(runs.EndingOpen, runs.PendingTask{Attempt: 1, ScheduledAt: ago(5 * time.Second)}), &present, nil, false, []runs.ReasonCode{runs.WhyBacklog}},
 		"a task waits for nobody":     {task(runs.EndingOpen, runs.PendingTask{Attempt: 1, ScheduledAt: ago(0)}), &absent, nil, false, []runs.ReasonCode{runs.WhyNoWorker}},
 		"a task waits, queue unknown": {task(runs.EndingOpen, runs.PendingTask{Attempt: 1, ScheduledAt: ago(5 * time.Second)}), nil, nil, false, []runs.ReasonCode{runs.WhyBacklog}},
@@ -257,10 +257,10 @@ func TestWhatTheEngineSaysIsExplained(t *testing.T) {
 		"the engine is away":          {runs.Execution{}, &present, fault.New(fault.Unavailable, "away"), false, []runs.ReasonCode{runs.WhyEngineAway}},
 		"the engine is broken":        {runs.Execution{}, &present, errors.New("nobody expected this"), false, []runs.ReasonCode{runs.WhyEngineAway}},
 		"a step waits for nobody":     {thinks(runs.PendingActivity{Attempt: 1, ScheduledAt: ago(0)}), &absent, nil, false, []runs.ReasonCode{runs.WhyNoWorker}},
-		"a step is under way":         {thinks(runs.PendingActivity{Attempt: 1, StartedAt: ago(time.Second)}), &present, nil, true, []runs.ReasonCode{runs.WhyThinking}},
+		"a step is under way":         {thinks(runs.PendingActivity{Attempt: 1, StartedAt: &soon}), &present, nil, true, []runs.ReasonCode{runs.WhyThinking}},
 		"the model is silent":         {thinks(runs.PendingActivity{Attempt: 1, StartedAt: ago(time.Minute)}), &present, nil, false, []runs.ReasonCode{runs.WhyProviderSlow}},
 		"a step is to be tried again": {thinks(runs.PendingActivity{Attempt: 3, LastFailure: "overloaded", FailureType: "model:overloaded", NextAttemptAt: &soon}), &present, nil, false, []runs.ReasonCode{runs.WhyRetrying}},
-		"a step is tried again":       {thinks(runs.PendingActivity{Attempt: 3, LastFailure: "overloaded", FailureType: "model:overloaded", StartedAt: ago(time.Second)}), &present, nil, true, []runs.ReasonCode{runs.WhyRetrying, runs.WhyThinking}},
+		"a step is tried again":       {thinks(runs.PendingActivity{Attempt: 3, LastFailure: "overloaded", FailureType: "model:overloaded", StartedAt: &soon}), &present, nil, true, []runs.ReasonCode{runs.WhyRetrying, runs.WhyThinking}},
 		"a retry waits for nobody":    {thinks(runs.PendingActivity{Attempt: 3, LastFailure: "x", FailureType: "timeout", ScheduledAt: ago(time.Minute)}), &absent, nil, false, []runs.ReasonCode{runs.WhyRetrying, runs.WhyNoWorker}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -288,7 +288,7 @@ func TestARunAtWorkWhileTheEngineIsAway(t *testing.T) {
 	t.Parallel()
 	i := interrogate(t)
 	i.err = fault.New(fault.Unavailable, "away")
-	i.exec(t, `insert into run_events (tenant_id, run_id, seq, type, at, data) values ($1, $2, 1, 'message_delta', now(), '{}')`, i.tenant, i.run)
+	i.exec(t, `insert into run_events (tenant_id, run_id, seq, type, at, data) values ($1, $2, 1, 'message_delta', now() + interval '1 hour', '{}')`, i.tenant, i.run)
 	i.want(t, true, runs.WhyEngineAway)
 }
 

@@ -85,7 +85,7 @@ func TestExplainWithoutAWorker(t *testing.T) {
 func TestExplainASilentModel(t *testing.T) {
 	t.Parallel()
 	s := harness.NewSystem(t, fakellm.Rule{Reply: fakellm.Reply{Text: "one two three", Gated: true}})
-	p := s.Start(t, harness.All)
+	p := s.StartWith(t, s.Config, harness.All, func(a *app.App) { a.Runs.Explains.SlowAfter = time.Hour })
 	hurried := s.StartWith(t, s.Config, app.Options{API: true}, func(a *app.App) { a.Runs.Explains.SlowAfter = 200 * time.Millisecond })
 	x := p.NewTenant(t, agents.Config{})
 	r := x.StartRun(t, `{"input": "hello"}`)
