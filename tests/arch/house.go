@@ -9,5 +9,6 @@ func House() Law {
 		"internal/tenants/service.go":    "an API key or a slug is looked up before the tenant is known",
 		"internal/idempotency/keys.go":   "old keys of every tenant are swept together",
 		"internal/runs/active.go":        "the gauge of active runs holds those of every tenant",
+		"internal/quotas/service.go":     "the platform's limits of a tenant are no row of the tenant's to write",
 	}}
 }
