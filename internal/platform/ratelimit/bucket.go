@@ -25,6 +25,12 @@ type bucket struct {
 // free reports whether the tenant is known to have no limit.
 func (b *bucket) free(now time.Duration) bool { return int64(now) < b.freeUntil.Load() }
 
+// wasFree reports whether the tenant had no limit until a moment ago.
+func (b *bucket) wasFree(now time.Duration) bool {
+	until := b.freeUntil.Load()
+	return until > 0 && int64(now) < until+int64(Grace)
+}
+
 // take decides by what is known. Otherwise answered says when to try again; nil: the caller is the one who
 // has to ask.
 func (b *bucket) take(now time.Duration) (d Decision, answered <-chan struct{}, known bool) {
@@ -41,7 +47,7 @@ func (b *bucket) take(now time.Duration) (d Decision, answered <-chan struct{}, 
 	case b.asking == nil:
 		b.asking = make(chan struct{})
 		return Decision{}, nil, false
-	case b.freeUntil.Load() > 0 && b.grant.Limit == 0: // it had no limit a moment ago, and most probably has none now
+	case b.grant.Limit == 0 && b.wasFree(now): // it had no limit a moment ago, and most probably has none now
 		return Decision{Allowed: true}, nil, true
 	}
 	b.waiting++

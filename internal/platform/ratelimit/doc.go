@@ -16,7 +16,7 @@
 // there are. What one leaves unused costs the tenant a few of the hundred, never gives it one more.
 //
 // A refusal is remembered until the next request is due, a tenant without a limit for some seconds: neither
-// a flood nor ordinary traffic reaches the database. A changed limit holds within Memory.
+// a flood nor ordinary traffic reaches the database. A changed limit holds within Memory and Grace.
 //
 // No clocks are compared. A lease counts from before it was asked for, on the process's own monotonic clock:
 // its second is over here no later than in the database.

@@ -18,6 +18,8 @@ const (
 	Life = 950 * time.Millisecond
 	// Memory is for how long what is known of a tenant's limit is believed without asking again.
 	Memory = 3 * time.Second
+	// Grace is for how long a tenant without a limit is not held up by the question whether it has one now.
+	Grace = time.Second
 
 	batches   = 240              // leases a minute that a busy process needs
 	absence   = time.Second      // for how long nobody asks a database that did not answer
