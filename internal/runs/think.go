@@ -136,7 +136,9 @@ func (s *Service) RecordStep(ctx context.Context, step Step, deltas ...event.Dra
 		}
 		if !done.created {
 			recorded, err := s.recorded(ctx, *r, step.Number)
-			taken = recorded
+			if taken = recorded; err == nil { // what this attempt has reserved beside the first one
+				err = s.count(ctx, Step{RunID: step.RunID, Number: step.Number}, &passed)
+			}
 			return nil, err
 		}
 		taken = Taken{Usage: step.Usage, ToolCalls: step.ToolCalls}
