@@ -14,7 +14,9 @@ import (
 	"github.com/larirun/lari/internal/app"
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/quotas"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
@@ -236,6 +238,32 @@ func TestWhatARunHasReservedIsFreed(t *testing.T) {
 			t.Errorf("%d tokens are reserved after a second end", q.Reserved)
 		}
 	})
+}
+
+// Two attempts at a step that both come to its record are one step, and leave nothing reserved.
+func TestAStepThatIsRecordedTwiceIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	s := harness.NewSystemWith(t, fakellm.Options{Default: fakellm.Reply{Hang: true}})
+	p := s.Start(t, harness.All)
+	x := p.NewTenant(t, withTools())
+	allow(t, x, `{"tokens_per_month": 100000}`)
+	r := x.StartRun(t, `{"input": "go"}`)
+	harness.Eventually(t, within, "the step has reserved", func() bool { return account(t, x).Usage.Tokens.Reserved > 0 })
+	ctx := x.Context(t.Context())
+	step := runs.Step{RunID: r.ID, Number: 1, Content: "So far.", Model: "m", Usage: event.Usage{InputTokens: 20, OutputTokens: 10}, At: clock.Now()}
+	for range 3 {
+		g, err := p.App.Quotas.Reserve(ctx, quotas.Demand{Run: r.ID, Step: 1, InputTokens: 20, OutputTokens: 500})
+		if err != nil || g.Refused != nil {
+			t.Fatalf("the grant is %+v, %v", g, err)
+		}
+		_, err = p.App.Runs.RecordStep(ctx, step)
+		must(t, err)
+		wantAccount(t, x, 30)
+	}
+	x.Do(t, "POST", path(r.ID, "/cancel?wait=true"), nil).Want(t, 200)
+	if q := account(t, x).Usage.Tokens; q.Reserved != 0 {
+		t.Errorf("%d are reserved after the end", q.Reserved)
+	}
 }
 
 // A step whose worker dies keeps its reservation for the next attempt, and is counted once.
