@@ -15,6 +15,7 @@ import (
 	"github.com/larirun/lari/internal/deliveries"
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/quotas"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/internal/threads"
 	"github.com/larirun/lari/internal/tools"
@@ -51,6 +52,7 @@ type Activities struct {
 	Tools      *tools.Registry
 	Connectors *connectors.Registry
 	Deliveries *deliveries.Service
+	Quotas     *quotas.Service
 	Heart      Heart
 	Haste      *Haste
 	DrainTime  time.Duration // how long an activity may go on once its worker stops

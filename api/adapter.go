@@ -24,6 +24,7 @@ type adapter struct {
 	validator *validator.Validate
 	streams   *streams
 	trail     Trail
+	limiter   Rate // nil: there is none
 	proxies   proxies
 	log       *slog.Logger
 	base      context.Context //nolint:containedctx // ends when the process may wait no longer for requests
@@ -48,11 +49,12 @@ func (a *adapter) handler(r *Route) fiber.Handler {
 }
 
 // run admits the request, answers it, and takes it down: whatever asks for a change on behalf of a tenant
-// is in the trail, also when it was refused or the function panicked.
+// is in the trail, also when it was refused or the function panicked. What the rate limit refused is not:
+// a flood must not reach the database by way of its refusals.
 func (a *adapter) run(ctx context.Context, x *exchange) {
 	ctx, err := a.admit(ctx, x)
 	ended := false
-	if x.route.mutates() && scope.Tenant(ctx) != uuid.Nil {
+	if x.route.mutates() && scope.Tenant(ctx) != uuid.Nil && !fault.Is(err, fault.RateLimited) {
 		defer func() { a.takeDown(ctx, x, ended) }()
 	}
 	if err == nil {
@@ -64,7 +66,7 @@ func (a *adapter) run(ctx context.Context, x *exchange) {
 	ended = true
 }
 
-// admit authenticates, settles the tenant and asks for the permission, in this order. The tenant of
+// admit authenticates, settles the tenant, asks for the permission and then for the rate limit, in this order. The tenant of
 // everything below is the one in the context that it gives, which holds one also when only the permission
 // is missing.
 func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, error) {
@@ -87,7 +89,7 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 	if !p.Can(s.Tenant, x.route.Permission) {
 		return ctx, fault.New(fault.Forbidden, "This needs the permission %s.", x.route.Permission)
 	}
-	return ctx, nil
+	return ctx, a.rate(ctx, x, s.Tenant)
 }
 
 // ensureTenantHeader settles which tenant the request acts in and says so in the response.

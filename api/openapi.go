@@ -110,6 +110,7 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 		ref.WithReference(openapi31.Reference{Ref: "#/components/responses/Problem" + status})
 		op.Responses.WithMapOfResponseOrReferenceValuesItem(status, ref)
 	}
+	describeRate(op, route)
 	if op.RequestBody != nil && op.RequestBody.RequestBody != nil && route.plan.needsBody {
 		op.RequestBody.RequestBody.WithRequired(true)
 	}
@@ -238,6 +239,7 @@ func addShared(r *openapi31.Reflector, routes []Route) error {
 			c.WithResponsesItem("Problem"+strconv.Itoa(status), problemResponse(byStatus[status]))
 		}
 	}
+	shareRate(c)
 	return nil
 }
 

@@ -32,6 +32,7 @@ import (
 	"github.com/larirun/lari/internal/platform/egress"
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/internal/quotas"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/internal/threads"
@@ -59,6 +60,7 @@ type App struct {
 	Deliveries *deliveries.Service
 	Webhooks   *webhooks.Service
 	Control    *control.Service
+	Quotas     *quotas.Service
 	DB         *postgres.DB
 	Metrics    *telemetry.Metrics
 
@@ -165,6 +167,7 @@ func (a *App) joinDomains() error {
 	a.Tenants = tenants.NewService(a.DB)
 	a.Threads = threads.NewService(a.DB)
 	a.Knowledge = knowledge.NewService(a.DB)
+	a.Quotas = quotas.NewService(a.DB)
 	a.keys = idempotency.New(a.DB, a.log)
 	a.audit = audit.NewService(a.DB, a.Metrics.Audit, a.log)
 	guarded := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP, Timeout: webhook.AttemptLimit + webhookMargin})
@@ -186,7 +189,7 @@ func (a *App) joinDomains() error {
 	a.Log = runs.NewLog(a.DB, m, a.Metrics.Events.Appended, a.log)
 	a.Runs = runs.NewService(runs.Deps{
 		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents, slugs}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
-		Outbox: outbox{hooks, a.Deliveries}, Logger: a.log, Observer: m,
+		Outbox: outbox{hooks, a.Deliveries}, Ledger: a.Quotas, Logger: a.log, Observer: m,
 		CheckURL: func(raw string) error {
 			_, err := guarded.ParseURL(raw)
 			return err
@@ -199,7 +202,7 @@ func (a *App) joinDomains() error {
 		return err
 	}
 	a.activities = &activities.Activities{
-		Runs: a.Runs, Deliveries: a.Deliveries, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
+		Runs: a.Runs, Deliveries: a.Deliveries, Quotas: a.Quotas, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
 		Tools: registry, Connectors: hooks, Heart: a.temporal, Haste: activities.NewHaste(), DrainTime: drainTime(a.cfg.Limits.ShutdownTimeout), Observer: m, Logger: a.log,
 	}
 	return nil

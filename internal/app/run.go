@@ -16,6 +16,7 @@ import (
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/ratelimit"
 	"github.com/larirun/lari/internal/platform/scope"
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/runs"
@@ -146,6 +147,7 @@ func (a *App) server() (*api.Server, error) {
 		Auth:    &auth.Authenticator{Verifier: a.verifier, Keys: keys},
 		Keys:    a.keys,
 		Trail:   a.audit,
+		Rate:    ratelimit.New(a.Quotas.Lease, time.Now, a.log),
 		Observe: a.Metrics.HTTP.Observe,
 		Checks: []api.Check{
 			{Name: "postgres", Run: a.DB.Ping},
@@ -263,7 +265,7 @@ func (a *App) routes() []api.Route {
 	var all []api.Route
 	for _, family := range [][]api.Route{
 		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
-		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries), api.ControlRoutes(a.Control), api.ExplainRoutes(a.Runs),
+		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries), api.ControlRoutes(a.Control), api.ExplainRoutes(a.Runs), api.QuotaRoutes(a.Quotas),
 	} {
 		all = append(all, family...)
 	}

@@ -295,9 +295,6 @@ func (x *explaining) approvals() {
 	}
 }
 
-// waitForQuota names the wait of a run whose tenant has used up a quota.
-const waitForQuota = "quota"
-
 func (x *explaining) engineAway() {
 	x.moves = x.run.Status == Running && x.lastEvent != nil && x.at.Sub(*x.lastEvent) < x.slowAfter
 	r := Reason{Code: WhyEngineAway, Detail: "Temporal cannot be asked about the run."}

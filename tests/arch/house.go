@@ -11,5 +11,6 @@ func House() Law {
 		"internal/runs/active.go":        "the gauge of active runs holds those of every tenant",
 		"internal/runs/count.go":         "the platform's view counts the runs of every tenant",
 		"internal/control/platform.go":   "whether any tenant begins runs is the platform's to say and to change",
+		"internal/quotas/service.go":     "the platform's limits of a tenant are no row of the tenant's to write",
 	}}
 }

@@ -14,6 +14,7 @@ import (
 // need nothing here: values follow from types, checks and foreign keys.
 var chosen = map[string]any{
 	"webhook_endpoints.events": []string{"run_completed"},
+	"tenant_quotas.source":     "tenant", // the other one is written by the platform only
 }
 
 // hidden are the tables whose rows a tenant's own user does not even read, by a restrictive policy.

@@ -229,6 +229,7 @@ func TestRoles(t *testing.T) {
 	for _, name := range []string{"run_id", "approval_id", "thread_id", "agent_id", "webhook_id", "delivery_id"} {
 		values[name] = uuid.NewString()
 	}
+	values["tenant_id"] = x.ID.String()
 	all := operations(t, x)
 	refused := map[auth.Role]int{}
 	for _, role := range auth.Roles() {

@@ -38,7 +38,7 @@ func newEstate(t *testing.T, p *harness.Process) estate {
 	approval := harness.Payload[event.ApprovalAsked](t, events[len(events)-1]).ApprovalID
 	return estate{x, map[string]string{
 		"run_id": r.ID.String(), "approval_id": approval.String(), "thread_id": thread.ID, "agent_id": agent.ID, "version": "1",
-		"webhook_id": webhook, "delivery_id": delivered(t, x, webhook),
+		"tenant_id": x.ID.String(), "webhook_id": webhook, "delivery_id": delivered(t, x, webhook),
 	}}
 }
 
