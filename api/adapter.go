@@ -89,6 +89,9 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 	if !p.Can(s.Tenant, x.route.Permission) {
 		return ctx, fault.New(fault.Forbidden, "This needs the permission %s.", x.route.Permission)
 	}
+	if x.route.Meta.Creates {
+		ctx = x.warning(ctx)
+	}
 	return ctx, a.rate(ctx, x, s.Tenant)
 }
 

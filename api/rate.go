@@ -15,6 +15,7 @@ import (
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/ratelimit"
 	"github.com/larirun/lari/internal/quotas"
+	"github.com/larirun/lari/internal/runs"
 )
 
 // Rate decides whether a tenant's request is admitted. It must be cheap: every request asks it.
@@ -53,7 +54,7 @@ func wholeSeconds(d time.Duration) int { return int(math.Ceil(d.Seconds())) }
 // quotaWarning gives the value of Lari-Quota-Warning, a list of RFC 9651: quotas by name, each with limit, used
 // and frees_at. Amounts are strings: money has more decimals than its numbers. It is "" when there is nothing
 // to warn of.
-func quotaWarning(near []quotas.Warning) string {
+func quotaWarning(near []runs.QuotaWarning) string {
 	var b strings.Builder
 	for i, w := range near {
 		if i > 0 {
@@ -66,6 +67,20 @@ func quotaWarning(near []quotas.Warning) string {
 		}
 	}
 	return b.String()
+}
+
+type warningKey struct{}
+
+// warning is what a route that creates runs may set of its answer beside what it returns.
+func (x *exchange) warning(ctx context.Context) context.Context {
+	return context.WithValue(ctx, warningKey{}, func(value string) { x.http.Response.Header.Set(headerQuotaWarning, value) })
+}
+
+// warnOf lets the answer to a request that created something say which quotas are nearly used up.
+func warnOf(ctx context.Context, near []runs.QuotaWarning) {
+	if set, ok := ctx.Value(warningKey{}).(func(string)); ok && len(near) > 0 {
+		set(quotaWarning(near))
+	}
 }
 
 // describeRate adds the fields to the answers of a route that are its own; shareRate does to the refusals.

@@ -12,7 +12,7 @@ import (
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/ratelimit"
-	"github.com/larirun/lari/internal/quotas"
+	"github.com/larirun/lari/internal/runs"
 )
 
 // counter admits so many requests.
@@ -79,7 +79,7 @@ func TestRequestsAreCounted(t *testing.T) {
 func TestQuotaWarning(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 12, 1, 0, 0, 0, 0, time.FixedZone("", 0))
-	for want, near := range map[string][]quotas.Warning{
+	for want, near := range map[string][]runs.QuotaWarning{
 		"":                                      nil,
 		`"concurrent_runs";limit="10";used="9"`: {{Quota: "concurrent_runs", Limit: "10", Used: "9"}},
 		`"tokens_per_month";limit="1000";used="850";frees_at="2026-12-01T00:00:00Z", "cost_usd_per_month";limit="2.5000000001";used="2.1"`: {

@@ -100,7 +100,9 @@ func (h runHandlers) start(ctx context.Context, in *runs.NewRun) (runs.Run, erro
 	if id, ok := idempotency.ResourceID(ctx); ok {
 		in.ID = id
 	}
-	return h.service.Create(ctx, *in)
+	r, err := h.service.Create(ctx, *in)
+	warnOf(ctx, r.Warnings)
+	return r, err
 }
 
 func (h runHandlers) create(ctx context.Context, in *runs.NewRun) (runView, error) {
@@ -276,6 +278,7 @@ type retryRun struct {
 func (h runHandlers) retry(ctx context.Context, in *retryRun) (runView, error) {
 	in.Retry.ID, _ = idempotency.ResourceID(ctx)
 	r, err := h.service.Retry(ctx, in.RunID, in.Retry)
+	warnOf(ctx, r.Warnings)
 	return viewRun(r), err
 }
 
@@ -287,6 +290,7 @@ type forkRun struct {
 func (h runHandlers) fork(ctx context.Context, in *forkRun) (runView, error) {
 	in.Fork.ID, _ = idempotency.ResourceID(ctx)
 	r, err := h.service.Fork(ctx, in.RunID, in.Fork)
+	warnOf(ctx, r.Warnings)
 	return viewRun(r), err
 }
 

@@ -1,7 +1,6 @@
 package quotas
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -98,12 +97,4 @@ func wide(n *int) *int64 {
 	}
 	w := int64(*n)
 	return &w
-}
-
-// Warning says that a quota is nearly used up.
-type Warning struct {
-	Quota   string
-	Limit   json.Number
-	Used    json.Number
-	FreesAt *time.Time // nil: when a run ends
 }
