@@ -57,6 +57,7 @@ type App struct {
 	Knowledge  *knowledge.Service
 	Deliveries *deliveries.Service
 	Webhooks   *webhooks.Service
+	Deletion   *tenants.Deletions
 	DB         *postgres.DB
 	Metrics    *telemetry.Metrics
 
@@ -69,6 +70,7 @@ type App struct {
 	callbacks  *engine.Callbacks // nil: Temporal does not tell
 	verifier   *auth.Verifier
 	keys       *idempotency.Keys
+	apiKeys    *auth.Keys
 	audit      *audit.Service
 	activities *activities.Activities
 	migrations []postgres.Migration
@@ -193,8 +195,14 @@ func (a *App) joinDomains() error {
 	if err := a.register(hooks, guarded, m); err != nil {
 		return err
 	}
+	if err := a.joinDeletions(); err != nil {
+		return err
+	}
+	if a.apiKeys, err = a.newKeys(); err != nil {
+		return err
+	}
 	a.activities = &activities.Activities{
-		Runs: a.Runs, Deliveries: a.Deliveries, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
+		Runs: a.Runs, Deliveries: a.Deliveries, Deletion: a.Deletion, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
 		Tools: registry, Connectors: hooks, Heart: a.temporal, Haste: activities.NewHaste(), DrainTime: drainTime(a.cfg.Limits.ShutdownTimeout), Observer: m, Logger: a.log,
 	}
 	return nil

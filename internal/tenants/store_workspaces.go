@@ -17,7 +17,9 @@ func scanWorkspace(row pgx.CollectableRow) (w Workspace, err error) {
 	return w, err
 }
 
-func errNoWorkspace(ref string) error { return fault.New(fault.NotFound, "There is no workspace %s.", ref) }
+func errNoWorkspace(ref string) error {
+	return fault.New(fault.NotFound, "There is no workspace %s.", ref)
+}
 
 // insertWorkspace adds a workspace, unless one of that id exists.
 func (s store) insertWorkspace(ctx context.Context, w Workspace) error {
