@@ -34,7 +34,7 @@ type reference struct {
 var global = map[string]string{
 	"tenant_deletions":          "outlives the tenant that it speaks of; only the platform's role reads it",
 	"platform_idempotency_keys": "is of requests that act in no tenant; only the platform's role reads it",
-	"platform_state": "whether the whole platform begins runs concerns every tenant, and says nothing of any",
+	"platform_state":            "whether the whole platform begins runs concerns every tenant, and says nothing of any",
 }
 
 // catalogue reads all tables that belong to tenants.
