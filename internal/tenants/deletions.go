@@ -177,16 +177,16 @@ func (s *Deletions) RunStarter(ctx context.Context) {
 	}
 }
 
-// StartForgotten makes one pass: it begins every open deletion whose workflow is not there.
+// StartForgotten makes one pass: it begins every deletion that is due and whose workflow is not there.
 func (s *Deletions) StartForgotten(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(postgres.AsSystem(ctx), startLimit)
 	defer stop()
-	open, err := s.store.openDeletions(ctx)
+	due, err := s.store.dueDeletions(ctx)
 	if err != nil {
 		return err
 	}
 	var failed error
-	for _, d := range open {
+	for _, d := range due {
 		err := s.Engine.StartDeletion(ctx, d.TenantID, d.ID)
 		failed = errors.Join(failed, err)
 		if fault.Is(err, fault.Unavailable) {

@@ -65,8 +65,9 @@ func (s store) openDeletion(ctx context.Context, tenant uuid.UUID) (Deletion, bo
 	return postgres.One(ctx, s.db, deletionSelect+`where tenant_id = $1 and phase not in ('completed', 'cancelled')`, []any{tenant}, scanDeletion)
 }
 
-func (s store) openDeletions(ctx context.Context) ([]Deletion, error) {
-	return postgres.All(ctx, s.db, deletionSelect+`where phase not in ('completed', 'cancelled') order by id`, nil, scanDeletion)
+// dueDeletions gives those that are not over and whose grace period is.
+func (s store) dueDeletions(ctx context.Context) ([]Deletion, error) {
+	return postgres.All(ctx, s.db, deletionSelect+`where phase not in ('completed', 'cancelled') and erase_at <= now() order by id`, nil, scanDeletion)
 }
 
 // cancelDeletion ends a deletion and gives the tenant back what it was.
