@@ -105,6 +105,9 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 // names a tenant it is that one. Only a route of no tenant does without.
 func (a *adapter) ensureTenantHeader(x *exchange) (tenant uuid.UUID, err error) {
 	value, present := header(&x.http.Request.Header, auth.TenantHeader)
+	if !present && x.route.ofPlatform() && x.principal.Service {
+		return uuid.Nil, nil // also where the token has a default: what the platform does is no tenant's
+	}
 	if x.route.named {
 		path, _ := url.PathUnescape(x.c.Params(tenantParam)) // what cannot be unescaped is no id either
 		tenant, err = auth.ResolveNamedTenant(path, value, present, x.principal)
@@ -112,8 +115,8 @@ func (a *adapter) ensureTenantHeader(x *exchange) (tenant uuid.UUID, err error) 
 		tenant, err = auth.ResolveTenant(value, present, x.principal)
 	}
 	if err != nil {
-		if !present && x.route.ofNoTenant() {
-			return uuid.Nil, nil
+		if !present && (x.route.Meta.Anywhere || x.route.ofPlatform()) {
+			return uuid.Nil, nil // the permission decides
 		}
 		return uuid.Nil, err
 	}

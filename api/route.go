@@ -195,7 +195,9 @@ func (r *Route) check() error {
 	case r.Meta.Resumes && !r.Meta.Creates:
 		return fmt.Errorf("%s: only a route that creates can resume", r.name())
 	}
-	r.named = strings.Contains(r.Path, "{"+tenantParam+"}")
+	if r.named = strings.Contains(r.Path, "{"+tenantParam+"}"); r.named && r.Meta.Anywhere {
+		return fmt.Errorf("%s: its path names a tenant, so it is not for anywhere", r.name())
+	}
 	return r.checkPath()
 }
 
@@ -218,10 +220,8 @@ func (r *Route) checkPath() error {
 // tenantParam is the parameter of a path that names the tenant to act in.
 const tenantParam = "tenant_id"
 
-// ofNoTenant reports whether the route does without a tenant.
-func (r *Route) ofNoTenant() bool {
-	return !r.named && (r.Meta.Anywhere || r.Permission == auth.PlatformManage)
-}
+// ofPlatform reports whether the route acts in no tenant.
+func (r *Route) ofPlatform() bool { return !r.named && r.Permission == auth.PlatformManage }
 
 // mutates reports whether the route is for changes: such requests are in the audit trail.
 func (r *Route) mutates() bool { return r.Method != "GET" }

@@ -65,7 +65,9 @@ func TestEveryChangeIsTakenDown(t *testing.T) {
 				header: map[string]string{"X-Test": c.name, "X-Request-Id": "req-1"},
 			})
 			calls := r.trail.all(t)
-			if route.Method == http.MethodGet || c.role == "" {
+			// What the platform does is in the trail of the tenant that it makes, and nowhere when it makes none.
+			ofNone := c.role == auth.RoleService && !strings.Contains(route.Path, "{tenant_id}")
+			if route.Method == http.MethodGet || c.role == "" || ofNone {
 				if len(calls) > 0 {
 					t.Errorf("%s, %s: taken down: %+v", route.name(), c.name, calls)
 				}
