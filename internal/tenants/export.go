@@ -118,8 +118,8 @@ func (s *Deletions) exportSlice(ctx context.Context, folder string, d *Deletion,
 		d.step = step{Table: t.name}
 	}
 	path := filepath.Join(folder, t.file())
-	next := d.step
-	if next, done, err = s.writeMember(ctx, path, *d, t, until); err != nil {
+	next, done, err := s.writeMember(ctx, path, *d, t, until)
+	if err != nil {
 		return false, err
 	}
 	if done {

@@ -149,8 +149,12 @@ func TestThePathNamesTheTenant(t *testing.T) {
 	two.Do(t, "GET", "/v1/tenants", nil, "x-tenant-id", third.ID.String()).WantProblem(t, 403, "forbidden")
 	// What only the platform may do, an owner does not, also not to itself.
 	for _, o := range []struct{ method, path, body string }{
-		{"POST", "/v1/tenants", `{"slug": "mine"}`}, {"POST", of(a) + "/suspend", `{"reason": "x"}`}, {"POST", of(a) + "/resume", ""}, {"DELETE", of(a), ""},
-		{"GET", of(a) + "/deletion", ""}, {"POST", of(a) + "/deletion/cancel", ""},
+		{"POST", "/v1/tenants", `{"slug": "mine"}`},
+		{"POST", of(a) + "/suspend", `{"reason": "x"}`},
+		{"POST", of(a) + "/resume", ""},
+		{"DELETE", of(a), ""},
+		{"GET", of(a) + "/deletion", ""},
+		{"POST", of(a) + "/deletion/cancel", ""},
 	} {
 		var body any
 		if o.body != "" {

@@ -7,12 +7,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -256,6 +258,47 @@ func TestACancelledDeletionLeavesAll(t *testing.T) {
 	}
 	if _, err := s.Request(ctx, tenants.DeletionRequest{}); err != nil {
 		t.Errorf("deleted anew: %v", err)
+	}
+}
+
+// Whoever cancels while the grace period ends is too late or was first, never both.
+func TestCancelledAtTheLastMoment(t *testing.T) {
+	t.Parallel()
+	d := pgtest.New(t)
+	s := newDeletions(d, t.TempDir(), 0)
+	service := tenants.NewService(d.DB)
+	for round := range 20 {
+		ctx, tenant := d.Tenant(t, fmt.Sprint("t-", round))
+		var all sync.WaitGroup
+		var asked [4]tenants.Deletion
+		for i := range asked { // asked for by several at once, it is one
+			all.Go(func() {
+				var err error
+				if asked[i], err = s.Request(ctx, tenants.DeletionRequest{}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		var cancelled error
+		all.Go(func() { _, cancelled = s.Cancel(ctx) })
+		all.Go(func() {
+			if _, err := s.Advance(t.Context(), tenant, asked[0].ID); err != nil {
+				t.Error(err)
+			}
+		})
+		all.Wait()
+		found, err := s.Find(ctx)
+		of, err2 := service.Find(ctx)
+		if err := errors.Join(err, err2); err != nil || found.ID != asked[0].ID || found.ID != asked[3].ID {
+			t.Fatalf("found %s of %v (%v)", found.ID, asked, err)
+		}
+		switch {
+		case found.Phase == tenants.Cancelled && cancelled == nil && of.Status == tenants.Active:
+		case found.Phase == tenants.Stopping && fault.Is(cancelled, fault.Conflict) && of.Status == tenants.Deleting:
+		default:
+			t.Errorf("the deletion is %s, the tenant %s, the cancel gave %v", found.Phase, of.Status, cancelled)
+		}
 	}
 }
 
