@@ -17,6 +17,7 @@ import (
 	"github.com/larirun/lari/internal/platform/scope"
 	"github.com/larirun/lari/internal/quotas"
 	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/internal/threads"
 	"github.com/larirun/lari/internal/tools"
 )
@@ -53,6 +54,7 @@ type Activities struct {
 	Connectors *connectors.Registry
 	Deliveries *deliveries.Service
 	Quotas     *quotas.Service
+	Deletion   *tenants.Deletions
 	Heart      Heart
 	Haste      *Haste
 	DrainTime  time.Duration // how long an activity may go on once its worker stops

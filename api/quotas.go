@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 
-	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 
 	"github.com/larirun/lari/internal/platform/auth"
@@ -26,10 +25,6 @@ func QuotaRoutes(service *quotas.Service) []Route {
 }
 
 type quotaHandlers struct{ service *quotas.Service }
-
-type tenantPath struct {
-	TenantID uuid.UUID `path:"tenant_id" description:"The tenant."`
-}
 
 func (h quotaHandlers) get(ctx context.Context, in *tenantPath) (quotas.Quotas, error) {
 	return h.service.Find(ctx, in.TenantID)

@@ -52,7 +52,7 @@ func New(c client.Client, a *activities.Activities, o Options) *Worker {
 			Identity:                           identity,
 			MaxConcurrentWorkflowTaskPollers:   2, // the fewest that the SDK takes
 			MaxConcurrentActivityTaskPollers:   1,
-			MaxConcurrentActivityExecutionSize: 2,
+			MaxConcurrentActivityExecutionSize: 4, // deletions of tenants, in slices, beside the reconciler
 			WorkerStopTimeout:                  o.StopTimeout,
 		}),
 	}
@@ -63,6 +63,8 @@ func New(c client.Client, a *activities.Activities, o Options) *Worker {
 	w.deliveries.RegisterActivity(a.GiveUpDelivery)
 	w.maintenance.RegisterWorkflowWithOptions(workflows.Reconcile, workflow.RegisterOptions{Name: workflows.ReconcileName})
 	w.maintenance.RegisterActivity(a.Reconcile)
+	w.maintenance.RegisterWorkflowWithOptions(workflows.DeleteTenant, workflow.RegisterOptions{Name: workflows.DeleteTenantName})
+	w.maintenance.RegisterActivity(a.AdvanceDeletion)
 	return w
 }
 

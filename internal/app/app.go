@@ -61,6 +61,7 @@ type App struct {
 	Webhooks   *webhooks.Service
 	Control    *control.Service
 	Quotas     *quotas.Service
+	Deletion   *tenants.Deletions
 	DB         *postgres.DB
 	Metrics    *telemetry.Metrics
 
@@ -73,6 +74,7 @@ type App struct {
 	callbacks  *engine.Callbacks // nil: Temporal does not tell
 	verifier   *auth.Verifier
 	keys       *idempotency.Keys
+	apiKeys    *auth.Keys
 	audit      *audit.Service
 	activities *activities.Activities
 	migrations []postgres.Migration
@@ -201,8 +203,14 @@ func (a *App) joinDomains() error {
 	if err := a.register(hooks, guarded, m); err != nil {
 		return err
 	}
+	if err := a.joinDeletions(); err != nil {
+		return err
+	}
+	if a.apiKeys, err = a.newKeys(); err != nil {
+		return err
+	}
 	a.activities = &activities.Activities{
-		Runs: a.Runs, Deliveries: a.Deliveries, Quotas: a.Quotas, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
+		Runs: a.Runs, Deliveries: a.Deliveries, Quotas: a.Quotas, Deletion: a.Deletion, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
 		Tools: registry, Connectors: hooks, Heart: a.temporal, Haste: activities.NewHaste(), DrainTime: drainTime(a.cfg.Limits.ShutdownTimeout), Observer: m, Logger: a.log,
 	}
 	return nil

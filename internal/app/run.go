@@ -89,7 +89,12 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		a.showActive(ctx)
 		return nil
 	})
+	group.Go(func() error {
+		a.Deletion.RunStarter(ctx)
+		return nil
+	})
 	if a.options.API {
+		a.runKeys(ctx, group)
 		group.Go(func() error { return a.runAPI(ctx, listener) })
 		group.Go(func() error {
 			a.sweepKeys(ctx)
@@ -136,15 +141,11 @@ func (a *App) bounded(ctx context.Context, stop func(context.Context) error) {
 
 // server makes the API's server over the whole table of routes.
 func (a *App) server() (*api.Server, error) {
-	keys, err := auth.NewKeys(a.Tenants)
-	if err != nil {
-		return nil, err
-	}
 	return api.New(api.Deps{
 		Config: api.Config{
 			BodyLimit: int(a.cfg.Limits.BodyBytes), Timeout: a.cfg.Limits.RequestTimeout, TrustedProxies: a.cfg.TrustedProxies,
 		},
-		Auth:    &auth.Authenticator{Verifier: a.verifier, Keys: keys},
+		Auth:    &auth.Authenticator{Verifier: a.verifier, Keys: a.apiKeys},
 		Keys:    a.keys,
 		Trail:   a.audit,
 		Rate:    ratelimit.New(a.Quotas.Lease, time.Now, a.log),
@@ -266,6 +267,7 @@ func (a *App) routes() []api.Route {
 	for _, family := range [][]api.Route{
 		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
 		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries), api.ControlRoutes(a.Control), api.ExplainRoutes(a.Runs), api.QuotaRoutes(a.Quotas),
+		api.TenantRoutes(a.Tenants, a.Deletion),
 	} {
 		all = append(all, family...)
 	}
