@@ -8,6 +8,8 @@ func House() Law {
 		"internal/deliveries/courier.go": "what a process that died had posted is handed over for every tenant",
 		"internal/tenants/service.go":    "an API key or a slug is looked up before the tenant is known",
 		"internal/idempotency/keys.go":   "old keys of every tenant are swept together",
+		"internal/analytics/roller.go":   "facts of every tenant are rolled up together",
+		"internal/analytics/platform.go": "the platform's own view of usage holds every tenant",
 		"internal/runs/active.go":        "the gauge of active runs holds those of every tenant",
 	}}
 }

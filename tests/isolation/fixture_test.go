@@ -48,6 +48,10 @@ func newFixture(t *testing.T, conn *pgx.Conn, tables []table) *fixture {
 	for _, tb := range tables {
 		f.ensure(t, conn, byName, tb)
 	}
+	// A step that is recorded leaves a fact of its own behind: one row a table is what the tests count with.
+	if _, err := conn.Exec(t.Context(), `delete from analytics_pending where tenant_id = $1 and run_id <> $2`, tenant, f.rows["analytics_pending"]["run_id"]); err != nil {
+		t.Fatal(err)
+	}
 	return f
 }
 

@@ -1,0 +1,223 @@
+package analytics
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+
+	"github.com/larirun/lari/internal/platform/postgres"
+)
+
+type store struct {
+	db *postgres.DB
+}
+
+// selection is what the three questions have in common: where the figures belong, and which rows they are of.
+type selection struct {
+	columns string // bucket, then tenant, agent, workspace and model, null where they are not asked for
+	groups  string
+	where   string
+	args    []any
+}
+
+func (p plan) selection(tenants bool) selection {
+	s := selection{args: []any{p.edges, p.edges[0], p.edges[p.buckets()]}}
+	columns, groups := []string{"width_bucket(at, $1::timestamptz[])"}, []string{"1"}
+	for i, d := range []Dimension{ByTenant, ByAgent, ByWorkspace, ByModel} {
+		switch {
+		case p.groups(d):
+			columns, groups = append(columns, string(d)), append(groups, fmt.Sprint(i+2))
+		case d == ByModel:
+			columns = append(columns, "''")
+		default:
+			columns = append(columns, "null::uuid")
+		}
+	}
+	where := []string{"at >= $2", "at < $3"}
+	add := func(condition string, value any) {
+		s.args = append(s.args, value)
+		where = append(where, fmt.Sprintf(condition, len(s.args)))
+	}
+	if !tenants { // the policy says so too; naming it here lets the planner walk the index
+		where = append(where, "tenant_id = (select lari.tenant_id())")
+	} else if p.tenant != nil {
+		add("tenant_id = $%d", *p.tenant)
+	}
+	if p.AgentID != nil {
+		add("agent_id = $%d", *p.AgentID)
+	}
+	if p.WorkspaceID != nil {
+		add("workspace_id = $%d", *p.WorkspaceID)
+	}
+	if p.Model != "" {
+		add("model = $%d", p.Model)
+	}
+	if len(p.Status) > 0 {
+		add("(measure <> 'duration' or status = any($%d))", p.Status)
+	}
+	s.columns, s.groups, s.where = strings.Join(columns, ", "), strings.Join(groups, ", "), strings.Join(where, " and ")
+	return s
+}
+
+// scanPlace reads the columns of a selection, and more behind them.
+func scanPlace(row pgx.CollectableRow, more ...any) (at place, err error) {
+	var tenant, agent, workspace *uuid.UUID
+	err = row.Scan(append([]any{&at.bucket, &tenant, &agent, &workspace, &at.group.model}, more...)...)
+	at.bucket--
+	for to, id := range map[*uuid.UUID]*uuid.UUID{&at.group.tenant: tenant, &at.group.agent: agent, &at.group.workspace: workspace} {
+		if id != nil {
+			*to = *id
+		}
+	}
+	return at, err
+}
+
+// each reads rows one by one; more than limit are too many.
+func each(limit int, scan func(pgx.CollectableRow) error) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		n := 0
+		for rows.Next() {
+			if n++; n > limit {
+				return tooMany()
+			}
+			if err := scan(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
+}
+
+func (s store) usage(ctx context.Context, p plan) (map[place]UsageFigures, error) {
+	return s.sumUsage(ctx, p, p.selection(false))
+}
+
+// platformUsage is usage across tenants.
+func (s store) platformUsage(system context.Context, p plan) (map[place]UsageFigures, error) {
+	return s.sumUsage(system, p, p.selection(true))
+}
+
+func (s store) sumUsage(ctx context.Context, p plan, of selection) (map[place]UsageFigures, error) {
+	found := map[place]UsageFigures{}
+	sql := fmt.Sprintf(`select %s, sum(steps)::bigint, sum(estimated_steps)::bigint, sum(input_tokens)::bigint, sum(output_tokens)::bigint, sum(cost_usd)::text
+		from lari.usage_now where %s group by %s limit %d`, of.columns, of.where, of.groups, MaxRows+1)
+	err := s.db.Query(ctx, sql, of.args, each(MaxRows, func(row pgx.CollectableRow) error {
+		var f UsageFigures
+		var cost string
+		at, err := scanPlace(row, &f.Steps, &f.EstimatedSteps, &f.InputTokens, &f.OutputTokens, &cost)
+		if err != nil {
+			return err
+		}
+		if f.CostUSD, err = decimal.NewFromString(cost); err != nil {
+			return fmt.Errorf("cost in bucket %d of %d: %w", at.bucket, p.buckets(), err)
+		}
+		found[at] = f
+		return nil
+	}))
+	return found, err
+}
+
+// countStatement counts runs; found holds what was found before.
+func countStatement(p plan, found map[place]*both) postgres.Statement {
+	of := p.selection(false)
+	return postgres.Statement{
+		SQL: fmt.Sprintf(`with counted as (
+				select %s, status, error_code, sum(created)::bigint as created, sum(started)::bigint as started, sum(finished)::bigint as finished
+				from lari.runs_now where %s group by %s, status, error_code)
+			select bucket, tenant, agent, workspace, model, sum(created)::bigint, sum(started)::bigint,
+				array_agg(status), array_agg(error_code), array_agg(finished)
+			from counted as c (bucket, tenant, agent, workspace, model, status, error_code, created, started, finished)
+			group by 1, 2, 3, 4, 5 limit %d`, of.columns, of.where, of.groups, MaxRows+1),
+		Args: of.args,
+		Read: each(MaxRows, func(row pgx.CollectableRow) error {
+			b := &both{counts: counts{finished: map[string]int64{}, errors: map[string]int64{}}}
+			var status, codes []string
+			var finished []int64
+			at, err := scanPlace(row, &b.created, &b.started, &status, &codes, &finished)
+			if err != nil {
+				return err
+			}
+			for i, n := range finished {
+				if n != 0 {
+					b.finished[status[i]] += n
+				}
+				if n != 0 && codes[i] != "" {
+					b.errors[codes[i]] += n
+				}
+			}
+			found[at] = b
+			return nil
+		}),
+	}
+}
+
+// timeStatement sums up histograms, one row for each measure.
+func timeStatement(p plan, add func(at place, measure string, h *histogram)) postgres.Statement {
+	of := p.selection(false)
+	sums := make([]string, histogramBuckets)
+	for i := range sums {
+		sums[i] = fmt.Sprintf("coalesce(sum(b%02d), 0)::bigint", i)
+	}
+	return postgres.Statement{
+		SQL: fmt.Sprintf(`select %s, measure, sum(n)::bigint, sum(sum_ms)::bigint, max(max_ms), array[%s]
+			from lari.latency_now where %s group by %s, measure limit %d`, of.columns, strings.Join(sums, ", "), of.where, of.groups, 2*MaxRows+1),
+		Args: of.args,
+		Read: each(2*MaxRows, func(row pgx.CollectableRow) error {
+			var h histogram
+			var measure string
+			var counts []int64
+			at, err := scanPlace(row, &measure, &h.n, &h.sum, &h.max, &counts)
+			if err != nil {
+				return err
+			}
+			copy(h.counts[:], counts)
+			add(at, measure, &h)
+			return nil
+		}),
+	}
+}
+
+// into gives the histogram that a measure belongs to.
+func (t *times) into(measure string) *histogram {
+	if measure == "queue_wait" {
+		return &t.wait
+	}
+	return &t.duration
+}
+
+func (s store) runs(ctx context.Context, p plan) (map[place]*both, error) {
+	found := map[place]*both{}
+	err := s.db.Batch(ctx, countStatement(p, found), timeStatement(p, func(at place, measure string, h *histogram) {
+		if found[at] == nil { // it began between the two statements
+			found[at] = &both{}
+		}
+		found[at].into(measure).add(h)
+	}))
+	return found, err
+}
+
+func (s store) latency(ctx context.Context, p plan) (map[place]*times, error) {
+	found := map[place]*times{}
+	err := s.db.Batch(ctx, timeStatement(p, func(at place, measure string, h *histogram) {
+		if found[at] == nil {
+			found[at] = &times{}
+		}
+		found[at].into(measure).add(h)
+	}))
+	return found, err
+}
+
+func (s store) roll(system context.Context, pages int) (int64, error) {
+	n, _, err := postgres.One(system, s.db, `select lari.roll_analytics($1)`, []any{pages}, pgx.RowTo[int64])
+	return n, err
+}
+
+func (s store) rebuild(ctx context.Context, from, to time.Time) (int64, error) {
+	n, _, err := postgres.One(ctx, s.db, `select lari.rebuild_analytics((select lari.tenant_id()), $1, $2)`, []any{from, to}, pgx.RowTo[int64])
+	return n, err
+}
