@@ -94,32 +94,36 @@ func each(limit int, scan func(pgx.CollectableRow) error) func(pgx.Rows) error {
 }
 
 func (s store) usage(ctx context.Context, p plan) (map[place]UsageFigures, error) {
-	return s.sumUsage(ctx, p, p.selection(false))
+	found := map[place]UsageFigures{}
+	return found, s.db.Batch(ctx, usageStatement(p.selection(false), found))
 }
 
 // platformUsage is usage across tenants.
 func (s store) platformUsage(system context.Context, p plan) (map[place]UsageFigures, error) {
-	return s.sumUsage(system, p, p.selection(true))
+	found := map[place]UsageFigures{}
+	return found, s.db.Batch(system, usageStatement(p.selection(true), found))
 }
 
-func (s store) sumUsage(ctx context.Context, p plan, of selection) (map[place]UsageFigures, error) {
-	found := map[place]UsageFigures{}
-	sql := fmt.Sprintf(`select %s, sum(steps)::bigint, sum(estimated_steps)::bigint, sum(input_tokens)::bigint, sum(output_tokens)::bigint, sum(cost_usd)::text
-		from lari.usage_now where %s group by %s limit %d`, of.columns, of.where, of.groups, MaxRows+1)
-	err := s.db.Query(ctx, sql, of.args, each(MaxRows, func(row pgx.CollectableRow) error {
-		var f UsageFigures
-		var cost string
-		at, err := scanPlace(row, &f.Steps, &f.EstimatedSteps, &f.InputTokens, &f.OutputTokens, &cost)
-		if err != nil {
-			return err
-		}
-		if f.CostUSD, err = decimal.NewFromString(cost); err != nil {
-			return fmt.Errorf("cost in bucket %d of %d: %w", at.bucket, p.buckets(), err)
-		}
-		found[at] = f
-		return nil
-	}))
-	return found, err
+// usageStatement sums up steps.
+func usageStatement(of selection, found map[place]UsageFigures) postgres.Statement {
+	return postgres.Statement{
+		SQL: fmt.Sprintf(`select %s, sum(steps)::bigint, sum(estimated_steps)::bigint, sum(input_tokens)::bigint, sum(output_tokens)::bigint, sum(cost_usd)::text
+			from lari.usage_now where %s group by %s limit %d`, of.columns, of.where, of.groups, MaxRows+1),
+		Args: of.args,
+		Read: each(MaxRows, func(row pgx.CollectableRow) error {
+			var f UsageFigures
+			var cost string
+			at, err := scanPlace(row, &f.Steps, &f.EstimatedSteps, &f.InputTokens, &f.OutputTokens, &cost)
+			if err != nil {
+				return err
+			}
+			if f.CostUSD, err = decimal.NewFromString(cost); err != nil {
+				return fmt.Errorf("read a cost: %w", err)
+			}
+			found[at] = f
+			return nil
+		}),
+	}
 }
 
 // countStatement counts runs; found holds what was found before.
