@@ -113,14 +113,11 @@ type getLatency struct {
 	analyticsSpan
 	analyticsFilter
 	GroupBy []analytics.Dimension `query:"group_by" validate:"max=2,unique,dive,oneof=agent_id workspace_id" description:"A row for each of these; may be repeated."`
-	Status  []string              `query:"status" validate:"max=4,unique,dive,oneof=completed failed cancelled timed_out" description:"Only durations of runs that ended so; may be repeated."`
 	analyticsFormat
 }
 
 func (h analyticsHandlers) latency(ctx context.Context, in *getLatency) (latencyAnswer, error) {
-	q := in.query(in.analyticsFilter, in.GroupBy)
-	q.Status = in.Status
-	l, err := h.service.Latency(ctx, q)
+	l, err := h.service.Latency(ctx, in.query(in.analyticsFilter, in.GroupBy))
 	if err != nil {
 		return latencyAnswer{}, err
 	}
@@ -129,8 +126,8 @@ func (h analyticsHandlers) latency(ctx context.Context, in *getLatency) (latency
 }
 
 type rebuildAnalytics struct {
-	From *time.Time `json:"from" validate:"required" description:"Beginning of the span, widened to a quarter of an hour."`
-	To   *time.Time `json:"to" validate:"required" description:"End of the span, widened to a quarter of an hour."`
+	From *time.Time `json:"from" validate:"required" description:"Beginning of the span, widened to whole days of UTC."`
+	To   *time.Time `json:"to" validate:"required" description:"End of the span, widened to whole days of UTC."`
 }
 
 func (h analyticsHandlers) rebuild(ctx context.Context, in *rebuildAnalytics) (analytics.Rebuild, error) {

@@ -45,7 +45,6 @@ type Query struct {
 	AgentID     *uuid.UUID  `json:"agent_id,omitempty" description:"Only of this agent."`
 	WorkspaceID *uuid.UUID  `json:"workspace_id,omitempty" description:"Only of this workspace."`
 	Model       string      `json:"model,omitempty" validate:"max=200" description:"Only of this model; of usage."`
-	Status      []string    `json:"status,omitempty" validate:"max=4,unique,dive,oneof=completed failed cancelled timed_out" description:"Only durations of runs that ended so; of latency."`
 
 	tenant *uuid.UUID // of the platform's own view
 }
@@ -86,8 +85,6 @@ func (q Query) check(kind Kind, dimensions []Dimension) (*time.Location, error) 
 	switch {
 	case q.Model != "" && kind != KindUsage:
 		return nil, fault.InvalidField("model", "excluded", "narrows usage only: a run may use several models")
-	case len(q.Status) > 0 && kind != KindLatency:
-		return nil, fault.InvalidField("status", "excluded", "narrows latency only")
 	case q.From != nil && q.Last != "":
 		return nil, fault.InvalidField("last", "excluded_with", "must not be given together with from")
 	case q.TimeZone == "":

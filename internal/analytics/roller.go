@@ -53,7 +53,7 @@ const MaxRebuild = 92 * 24 * time.Hour
 
 // Rebuild is what was made anew.
 type Rebuild struct {
-	From  clock.Time `json:"from" required:"true" description:"Beginning of the span, in whole quarters of an hour."`
+	From  clock.Time `json:"from" required:"true" description:"Beginning of the span, in whole days of UTC."`
 	To    clock.Time `json:"to" required:"true" description:"End of the span."`
 	Facts int64      `json:"facts" required:"true" description:"Facts that the rollups are made from again."`
 }
@@ -64,35 +64,25 @@ const rebuildStep = 24 * time.Hour
 // Rebuild makes the tenant's rollups of a span anew, from the runs and steps that there are: what removed runs
 // left is forgotten. Answers stay whole meanwhile. A rebuild that breaks off has made the beginning of the span anew.
 func (s *Service) Rebuild(ctx context.Context, from, to time.Time) (Rebuild, error) {
-	const quarter = 15 * time.Minute
-	low, high := from.UTC().Truncate(quarter), to.UTC().Truncate(quarter)
-	if high.Before(to) {
-		high = high.Add(quarter)
-	}
+	day := grains()[0]
+	low, high := day.floor(from.UTC()), day.ceil(to.UTC())
 	switch {
-	case !low.Before(high):
+	case !from.Before(to):
 		return Rebuild{}, fault.InvalidField("to", "gtfield", "must be after from")
-	case low.Before(earliest()):
+	case from.Before(earliest()):
 		return Rebuild{}, fault.InvalidField("from", "min", "must not be before the year 2000")
-	case high.After(latest()):
+	case to.After(latest()):
 		return Rebuild{}, fault.InvalidField("to", "max", "must not be after the year 2199")
 	case high.Sub(low) > MaxRebuild:
 		return Rebuild{}, fault.InvalidField("to", "max", "must be at most %d days after from: rebuild a longer span in parts", MaxRebuild/(24*time.Hour))
 	}
 	done := Rebuild{From: clock.At(low), To: clock.At(high)}
 	for at := low; at.Before(high); at = at.Add(rebuildStep) {
-		n, err := s.store.rebuild(ctx, at, earlier(at.Add(rebuildStep), high))
+		n, err := s.store.rebuild(ctx, at, at.Add(rebuildStep))
 		if err != nil {
 			return Rebuild{}, err
 		}
 		done.Facts += n
 	}
 	return done, nil
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

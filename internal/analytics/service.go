@@ -41,20 +41,17 @@ func (s *Service) Usage(ctx context.Context, q Query) (Usage, error) {
 	return u, err
 }
 
-// counts is what is known of runs in one place.
+// counts is how many runs there were in one place.
 type counts struct {
-	created, started int64
-	finished         map[string]int64 // by status
-	errors           map[string]int64 // by code
+	created, started, completed, failed, cancelled, timedOut int64
+	errors                                                   map[string]int64 // by code
 }
 
 func (c *counts) add(o counts) {
-	c.created, c.started = c.created+o.created, c.started+o.started
-	if c.finished == nil {
-		c.finished, c.errors = map[string]int64{}, map[string]int64{}
-	}
-	for status, n := range o.finished {
-		c.finished[status] += n
+	c.created, c.started, c.completed = c.created+o.created, c.started+o.started, c.completed+o.completed
+	c.failed, c.cancelled, c.timedOut = c.failed+o.failed, c.cancelled+o.cancelled, c.timedOut+o.timedOut
+	if c.errors == nil {
+		c.errors = map[string]int64{}
 	}
 	for code, n := range o.errors {
 		c.errors[code] += n
@@ -77,8 +74,7 @@ type both struct {
 
 func (b *both) figures() RunFigures {
 	f := RunFigures{
-		Created: b.created, Started: b.started,
-		Completed: b.finished["completed"], Failed: b.finished["failed"], Cancelled: b.finished["cancelled"], TimedOut: b.finished["timed_out"],
+		Created: b.created, Started: b.started, Completed: b.completed, Failed: b.failed, Cancelled: b.cancelled, TimedOut: b.timedOut,
 		Errors: make([]ErrorCount, 0, len(b.errors)), Duration: b.duration.timing(), QueueWait: b.wait.timing(),
 	}
 	f.Finished = f.Completed + f.Failed + f.Cancelled + f.TimedOut

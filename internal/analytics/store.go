@@ -21,12 +21,18 @@ type store struct {
 type selection struct {
 	columns string // bucket, then tenant, agent, workspace and model, null where they are not asked for
 	groups  string
+	tenant  string // whose rows, a condition
 	where   string
 	args    []any
 }
 
 func (p plan) selection(tenants bool) selection {
-	s := selection{args: []any{p.edges, p.edges[0], p.edges[p.buckets()]}}
+	parts := cover(p.edges)
+	grains, lows, highs := make([]int16, len(parts)), make([]time.Time, len(parts)), make([]time.Time, len(parts))
+	for i, part := range parts {
+		grains[i], lows[i], highs[i] = int16(part.grain), part.low, part.high
+	}
+	s := selection{tenant: "true", args: []any{p.edges, p.edges[0], p.edges[p.buckets()], grains, lows, highs}}
 	columns, groups := []string{"width_bucket(at, $1::timestamptz[])"}, []string{"1"}
 	for i, d := range []Dimension{ByTenant, ByAgent, ByWorkspace, ByModel} {
 		switch {
@@ -38,30 +44,37 @@ func (p plan) selection(tenants bool) selection {
 			columns = append(columns, "null::uuid")
 		}
 	}
-	where := []string{"at >= $2", "at < $3"}
-	add := func(condition string, value any) {
+	where := []string{"true"}
+	param := func(value any) string {
 		s.args = append(s.args, value)
-		where = append(where, fmt.Sprintf(condition, len(s.args)))
+		return fmt.Sprintf("$%d", len(s.args))
 	}
-	if !tenants { // the policy says so too; naming it here lets the planner walk the index
-		where = append(where, "tenant_id = (select lari.tenant_id())")
+	if !tenants { // the policy says so too; naming it here lets the planner walk the key
+		s.tenant = "tenant_id = (select lari.tenant_id())"
 	} else if p.tenant != nil {
-		add("tenant_id = $%d", *p.tenant)
+		s.tenant = "tenant_id = " + param(*p.tenant)
 	}
 	if p.AgentID != nil {
-		add("agent_id = $%d", *p.AgentID)
+		where = append(where, "agent_id = "+param(*p.AgentID))
 	}
 	if p.WorkspaceID != nil {
-		add("workspace_id = $%d", *p.WorkspaceID)
+		where = append(where, "workspace_id = "+param(*p.WorkspaceID))
 	}
 	if p.Model != "" {
-		add("model = $%d", p.Model)
-	}
-	if len(p.Status) > 0 {
-		add("(measure <> 'duration' or status = any($%d))", p.Status)
+		where = append(where, "model = "+param(p.Model))
 	}
 	s.columns, s.groups, s.where = strings.Join(columns, ", "), strings.Join(groups, ", "), strings.Join(where, " and ")
 	return s
+}
+
+// rows is what is summed up: cells of a rollup, stretch by stretch, and what is too fresh to be in it.
+func (s selection) rows(rollup, fresh, columns string) string {
+	all := "tenant_id, at, agent_id, workspace_id, " + columns
+	return fmt.Sprintf(`(
+		select u.* from unnest($4::smallint[], $5::timestamptz[], $6::timestamptz[]) as s (grain, low, high)
+		cross join lateral (select %[1]s from %[2]s r where %[4]s and r.grain = s.grain and r.at >= s.low and r.at < s.high offset 0) u
+		union all
+		select %[1]s from %[3]s where %[4]s and at >= $2 and at < $3) u`, all, rollup, fresh, s.tenant)
 }
 
 // scanPlace reads the columns of a selection, and more behind them.
@@ -108,7 +121,8 @@ func (s store) platformUsage(system context.Context, p plan) (map[place]UsageFig
 func usageStatement(of selection, found map[place]UsageFigures) postgres.Statement {
 	return postgres.Statement{
 		SQL: fmt.Sprintf(`select %s, sum(steps)::bigint, sum(estimated_steps)::bigint, sum(input_tokens)::bigint, sum(output_tokens)::bigint, sum(cost_usd)::text
-			from lari.usage_now where %s group by %s limit %d`, of.columns, of.where, of.groups, MaxRows+1),
+			from %s where %s group by %s limit %d`, of.columns,
+			of.rows("analytics_usage", "lari.usage_facts", "model, steps, estimated_steps, input_tokens, output_tokens, cost_usd"), of.where, of.groups, MaxRows+1),
 		Args: of.args,
 		Read: each(MaxRows, func(row pgx.CollectableRow) error {
 			var f UsageFigures
@@ -126,32 +140,28 @@ func usageStatement(of selection, found map[place]UsageFigures) postgres.Stateme
 	}
 }
 
-// countStatement counts runs; found holds what was found before.
+// countStatement counts runs.
 func countStatement(p plan, found map[place]*both) postgres.Statement {
 	of := p.selection(false)
+	const sums = "sum(created)::bigint, sum(started)::bigint, sum(completed)::bigint, sum(failed)::bigint, sum(cancelled)::bigint, sum(timed_out)::bigint"
 	return postgres.Statement{
-		SQL: fmt.Sprintf(`with counted as (
-				select %s, status, error_code, sum(created)::bigint as created, sum(started)::bigint as started, sum(finished)::bigint as finished
-				from lari.runs_now where %s group by %s, status, error_code)
-			select bucket, tenant, agent, workspace, model, sum(created)::bigint, sum(started)::bigint,
-				array_agg(status), array_agg(error_code), array_agg(finished)
-			from counted as c (bucket, tenant, agent, workspace, model, status, error_code, created, started, finished)
-			group by 1, 2, 3, 4, 5 limit %d`, of.columns, of.where, of.groups, MaxRows+1),
+		SQL: fmt.Sprintf(`with counted as (select %s, error_code, %s from %s where %s group by %s, error_code)
+			select bucket, tenant, agent, workspace, model, %s, array_agg(error_code), array_agg((failed + timed_out)::bigint)
+			from counted as c (bucket, tenant, agent, workspace, model, error_code, created, started, completed, failed, cancelled, timed_out)
+			group by 1, 2, 3, 4, 5 limit %d`, of.columns, sums,
+			of.rows("analytics_runs", "lari.fresh_runs", "error_code, created, started, completed, failed, cancelled, timed_out"), of.where, of.groups, sums, MaxRows+1),
 		Args: of.args,
 		Read: each(MaxRows, func(row pgx.CollectableRow) error {
-			b := &both{counts: counts{finished: map[string]int64{}, errors: map[string]int64{}}}
-			var status, codes []string
-			var finished []int64
-			at, err := scanPlace(row, &b.created, &b.started, &status, &codes, &finished)
+			b := &both{counts: counts{errors: map[string]int64{}}}
+			var codes []string
+			var failures []int64
+			at, err := scanPlace(row, &b.created, &b.started, &b.completed, &b.failed, &b.cancelled, &b.timedOut, &codes, &failures)
 			if err != nil {
 				return err
 			}
-			for i, n := range finished {
-				if n != 0 {
-					b.finished[status[i]] += n
-				}
+			for i, n := range failures {
 				if n != 0 && codes[i] != "" {
-					b.errors[codes[i]] += n
+					b.errors[codes[i]] = n
 				}
 			}
 			found[at] = b
@@ -163,13 +173,15 @@ func countStatement(p plan, found map[place]*both) postgres.Statement {
 // timeStatement sums up histograms, one row for each measure.
 func timeStatement(p plan, add func(at place, measure string, h *histogram)) postgres.Statement {
 	of := p.selection(false)
-	sums := make([]string, histogramBuckets)
+	columns, sums := make([]string, histogramBuckets), make([]string, histogramBuckets)
 	for i := range sums {
-		sums[i] = fmt.Sprintf("coalesce(sum(b%02d), 0)::bigint", i)
+		columns[i] = fmt.Sprintf("b%02d", i)
+		sums[i] = "coalesce(sum(" + columns[i] + "), 0)::bigint"
 	}
 	return postgres.Statement{
 		SQL: fmt.Sprintf(`select %s, measure, sum(n)::bigint, sum(sum_ms)::bigint, max(max_ms), array[%s]
-			from lari.latency_now where %s group by %s, measure limit %d`, of.columns, strings.Join(sums, ", "), of.where, of.groups, 2*MaxRows+1),
+			from %s where %s group by %s, measure limit %d`, of.columns, strings.Join(sums, ", "),
+			of.rows("analytics_latency", "lari.fresh_latency", "measure, n, sum_ms, max_ms, "+strings.Join(columns, ", ")), of.where, of.groups, 2*MaxRows+1),
 		Args: of.args,
 		Read: each(2*MaxRows, func(row pgx.CollectableRow) error {
 			var h histogram

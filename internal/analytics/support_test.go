@@ -155,4 +155,3 @@ func wantCode(t *testing.T, err error, code fault.Code) {
 }
 
 func ptr[T any](v T) *T { return &v }
-

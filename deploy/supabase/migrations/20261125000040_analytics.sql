@@ -1,9 +1,10 @@
 -- What happened, for sums over time: facts, each written once with the record that it speaks of, and rollups of
--- them by quarters of an hour, which every zone's days and hours begin with. See docs/adr/0016.
+-- them by quarters of an hour, which every zone's days and hours begin with, and by three hours and days of UTC, so
+-- that a long span has few of them. See docs/adr/0016.
 
--- The 15 minutes that a time falls into, by their beginning.
-create function lari.quarter_of(at timestamptz) returns timestamptz language sql immutable parallel safe as
-  $$ select date_bin('15 minutes', at, '2000-01-01 00:00:00+00') $$;
+-- The cell that a time falls into, by its beginning. A grain is the length of a cell in minutes.
+create function lari.cell_of(at timestamptz, grain integer) returns timestamptz language sql immutable parallel safe as
+  $$ select date_bin(grain * interval '1 minute', at, '2000-01-01 00:00:00+00') $$;
 
 -- The time between two others in whole milliseconds; clocks of processes differ, so it may come out below zero.
 create function lari.ms_between(since timestamptz, till timestamptz) returns bigint language sql immutable parallel safe as
@@ -41,6 +42,7 @@ select lari.isolate_tenants('public.analytics_pending');
 -- The nil UUID stands for no workspace: a key has no nulls.
 create table public.analytics_usage (
   tenant_id       uuid not null references public.tenants (id) on delete cascade,
+  grain           smallint not null check (grain in (15, 180, 1440)),
   at              timestamptz not null,
   agent_id        uuid not null,
   workspace_id    uuid not null,
@@ -50,42 +52,45 @@ create table public.analytics_usage (
   input_tokens    bigint not null,
   output_tokens   bigint not null,
   cost_usd        numeric not null,
-  primary key (tenant_id, at, agent_id, workspace_id, model)
+  primary key (tenant_id, grain, at, agent_id, workspace_id, model)
 ) with (fillfactor = 80);
 -- The platform's own view reads a span across tenants.
-create index analytics_usage_by_time on public.analytics_usage using brin (at) with (pages_per_range = 16, autosummarize = on);
+create index analytics_usage_by_time on public.analytics_usage (grain, at);
 select lari.isolate_tenants('public.analytics_usage');
 
--- status and error_code are empty but for runs that ended.
+-- error_code is empty but for runs that failed with one.
 create table public.analytics_runs (
   tenant_id    uuid not null references public.tenants (id) on delete cascade,
+  grain        smallint not null check (grain in (15, 180, 1440)),
   at           timestamptz not null,
   agent_id     uuid not null,
   workspace_id uuid not null,
-  status       text not null,
   error_code   text not null,
   created      bigint not null,
   started      bigint not null,
-  finished     bigint not null,
-  primary key (tenant_id, at, agent_id, workspace_id, status, error_code)
+  completed    bigint not null,
+  failed       bigint not null,
+  cancelled    bigint not null,
+  timed_out    bigint not null,
+  primary key (tenant_id, grain, at, agent_id, workspace_id, error_code)
 ) with (fillfactor = 80);
 select lari.isolate_tenants('public.analytics_runs');
 
--- Histograms of how long runs waited to start (status is empty) and ran (by how they ended). null: none in the bucket.
+-- Histograms of how long runs waited to start and ran. null: none in the bucket.
 create table public.analytics_latency (
   tenant_id    uuid not null references public.tenants (id) on delete cascade,
+  grain        smallint not null check (grain in (15, 180, 1440)),
   at           timestamptz not null,
   measure      text not null check (measure in ('queue_wait', 'duration')),
   agent_id     uuid not null,
   workspace_id uuid not null,
-  status       text not null,
   n            bigint not null,
   sum_ms       bigint not null,
   max_ms       bigint not null,
   b00 integer, b01 integer, b02 integer, b03 integer, b04 integer, b05 integer, b06 integer, b07 integer,
   b08 integer, b09 integer, b10 integer, b11 integer, b12 integer, b13 integer, b14 integer, b15 integer,
   b16 integer, b17 integer, b18 integer, b19 integer, b20 integer, b21 integer, b22 integer, b23 integer,
-  primary key (tenant_id, at, measure, agent_id, workspace_id, status)
+  primary key (tenant_id, grain, at, measure, agent_id, workspace_id)
 ) with (fillfactor = 80);
 select lari.isolate_tenants('public.analytics_latency');
 
@@ -151,25 +156,25 @@ create view lari.analytics_facts with (security_invoker = true) as
     from public.run_steps s where s.run_id = r.id and s.step > coalesce(r.forked_step, 0)) s
   where r.finished_at is not null and p.at is not null;
 
--- What pending facts say, in the form of the rollups; spot is where the fact lies.
+-- What pending facts say, in the form of the rollups but with the time of each; spot is where the fact lies.
 create view lari.usage_facts with (security_invoker = true) as
-  select tenant_id, lari.quarter_of(at) as at, agent_id, workspace_id, model, (kind = 'step')::int::bigint as steps,
+  select tenant_id, at, agent_id, workspace_id, model, (kind = 'step')::int::bigint as steps,
     (kind = 'step' and estimated)::int::bigint as estimated_steps, input_tokens, output_tokens, cost_usd, ctid as spot
   from public.analytics_pending
   where kind = 'step' or kind in ('run', 'ended') and (input_tokens <> 0 or output_tokens <> 0 or cost_usd <> 0);
 
 create view lari.run_facts with (security_invoker = true) as
-  select p.tenant_id, lari.quarter_of(part.at) as at, p.agent_id, p.workspace_id,
-    case part.kind when 'ended' then p.status else '' end as status, case part.kind when 'ended' then p.error_code else '' end as error_code,
+  select p.tenant_id, part.at, p.agent_id, p.workspace_id, case part.kind when 'ended' then p.error_code else '' end as error_code,
     (part.kind = 'created')::int::bigint as created, (part.kind = 'started')::int::bigint as started,
-    (part.kind = 'ended')::int::bigint as finished, p.ctid as spot
+    (part.kind = 'ended' and p.status = 'completed')::int::bigint as completed, (part.kind = 'ended' and p.status = 'failed')::int::bigint as failed,
+    (part.kind = 'ended' and p.status = 'cancelled')::int::bigint as cancelled, (part.kind = 'ended' and p.status = 'timed_out')::int::bigint as timed_out,
+    p.ctid as spot
   from public.analytics_pending p
   cross join lateral (values ('created', p.created_at), ('started', p.started_at), ('ended', p.at)) as part (kind, at)
   where p.kind in ('run', part.kind) and part.at is not null;
 
 create view lari.latency_facts with (security_invoker = true) as
-  select p.tenant_id, lari.quarter_of(part.at) as at, part.measure, p.agent_id, p.workspace_id,
-    case part.kind when 'ended' then p.status else '' end as status, 1::bigint as n, part.ms as sum_ms, part.ms as max_ms,
+  select p.tenant_id, part.at, part.measure, p.agent_id, p.workspace_id, 1::bigint as n, part.ms as sum_ms, part.ms as max_ms,
     case lari.latency_bucket(part.ms) when 0 then 1 end as b00, case lari.latency_bucket(part.ms) when 1 then 1 end as b01,
     case lari.latency_bucket(part.ms) when 2 then 1 end as b02, case lari.latency_bucket(part.ms) when 3 then 1 end as b03,
     case lari.latency_bucket(part.ms) when 4 then 1 end as b04, case lari.latency_bucket(part.ms) when 5 then 1 end as b05,
@@ -188,36 +193,23 @@ create view lari.latency_facts with (security_invoker = true) as
     ('ended', 'duration', p.at, lari.ms_between(p.started_at, p.at))) as part (kind, measure, at, ms)
   where p.kind in ('run', part.kind) and p.started_at is not null;
 
--- What readers sum up: rollups, the facts that are not in them yet, and the runs that have not ended. One statement
+-- What readers add to the rollups: facts that are not in them yet, and the runs that have not ended. One statement
 -- sees each in one of these.
-create view lari.usage_now with (security_invoker = true) as
-  select tenant_id, at, agent_id, workspace_id, model, steps, estimated_steps, input_tokens, output_tokens, cost_usd from public.analytics_usage
+create view lari.fresh_runs with (security_invoker = true) as
+  select tenant_id, at, agent_id, workspace_id, error_code, created, started, completed, failed, cancelled, timed_out from lari.run_facts
   union all
-  select tenant_id, at, agent_id, workspace_id, model, steps, estimated_steps, input_tokens, output_tokens, cost_usd from lari.usage_facts;
-
-create view lari.runs_now with (security_invoker = true) as
-  select tenant_id, at, agent_id, workspace_id, status, error_code, created, started, finished from public.analytics_runs
-  union all
-  select tenant_id, at, agent_id, workspace_id, status, error_code, created, started, finished from lari.run_facts
-  union all
-  select r.tenant_id, lari.quarter_of(part.at), r.agent_id, coalesce(r.workspace_id, '00000000-0000-0000-0000-000000000000'), '', '',
-    (part.kind = 'created')::int, (part.kind = 'started')::int, 0
+  select r.tenant_id, part.at, r.agent_id, coalesce(r.workspace_id, '00000000-0000-0000-0000-000000000000'), '', (part.kind = 'created')::int, (part.kind = 'started')::int, 0, 0, 0, 0
   from public.agent_runs r
   cross join lateral (values ('created', r.created_at), ('started', r.started_at)) as part (kind, at)
   where r.status in ('queued', 'running', 'waiting') and part.at is not null;
 
-create view lari.latency_now with (security_invoker = true) as
-  select tenant_id, at, measure, agent_id, workspace_id, status, n, sum_ms, max_ms,
-    b00, b01, b02, b03, b04, b05, b06, b07,
-    b08, b09, b10, b11, b12, b13, b14, b15,
-    b16, b17, b18, b19, b20, b21, b22, b23 from public.analytics_latency
-  union all
-  select tenant_id, at, measure, agent_id, workspace_id, status, n, sum_ms, max_ms,
+create view lari.fresh_latency with (security_invoker = true) as
+  select tenant_id, at, measure, agent_id, workspace_id, n, sum_ms, max_ms,
     b00, b01, b02, b03, b04, b05, b06, b07,
     b08, b09, b10, b11, b12, b13, b14, b15,
     b16, b17, b18, b19, b20, b21, b22, b23 from lari.latency_facts
   union all
-  select r.tenant_id, lari.quarter_of(r.started_at), 'queue_wait', r.agent_id, coalesce(r.workspace_id, '00000000-0000-0000-0000-000000000000'), '', 1, w.ms, w.ms,
+  select r.tenant_id, r.started_at, 'queue_wait', r.agent_id, coalesce(r.workspace_id, '00000000-0000-0000-0000-000000000000'), 1, w.ms, w.ms,
     case lari.latency_bucket(w.ms) when 0 then 1 end, case lari.latency_bucket(w.ms) when 1 then 1 end, case lari.latency_bucket(w.ms) when 2 then 1 end,
     case lari.latency_bucket(w.ms) when 3 then 1 end, case lari.latency_bucket(w.ms) when 4 then 1 end, case lari.latency_bucket(w.ms) when 5 then 1 end,
     case lari.latency_bucket(w.ms) when 6 then 1 end, case lari.latency_bucket(w.ms) when 7 then 1 end, case lari.latency_bucket(w.ms) when 8 then 1 end,
@@ -252,29 +244,32 @@ begin
   high := format('(%s,0)', (first::text::point)[0]::bigint + pages);
   with usage as (
     insert into public.analytics_usage as u
-    select f.tenant_id, f.at, f.agent_id, f.workspace_id, f.model, sum(f.steps), sum(f.estimated_steps), sum(f.input_tokens), sum(f.output_tokens), sum(f.cost_usd)
-    from lari.usage_facts f join public.tenants t on t.id = f.tenant_id
-    where f.spot >= low and f.spot < high group by 1, 2, 3, 4, 5
-    on conflict (tenant_id, at, agent_id, workspace_id, model) do update set
+    select f.tenant_id, g.grain, lari.cell_of(f.at, g.grain), f.agent_id, f.workspace_id, f.model, sum(f.steps), sum(f.estimated_steps),
+      sum(f.input_tokens), sum(f.output_tokens), sum(f.cost_usd)
+    from lari.usage_facts f join public.tenants t on t.id = f.tenant_id cross join unnest(array[15, 180, 1440]) as g (grain)
+    where f.spot >= low and f.spot < high group by 1, 2, 3, 4, 5, 6
+    on conflict (tenant_id, grain, at, agent_id, workspace_id, model) do update set
       steps = u.steps + excluded.steps, estimated_steps = u.estimated_steps + excluded.estimated_steps,
       input_tokens = u.input_tokens + excluded.input_tokens, output_tokens = u.output_tokens + excluded.output_tokens,
       cost_usd = u.cost_usd + excluded.cost_usd),
   runs as (
     insert into public.analytics_runs as r
-    select f.tenant_id, f.at, f.agent_id, f.workspace_id, f.status, f.error_code, sum(f.created), sum(f.started), sum(f.finished)
-    from lari.run_facts f join public.tenants t on t.id = f.tenant_id
+    select f.tenant_id, g.grain, lari.cell_of(f.at, g.grain), f.agent_id, f.workspace_id, f.error_code, sum(f.created), sum(f.started),
+      sum(f.completed), sum(f.failed), sum(f.cancelled), sum(f.timed_out)
+    from lari.run_facts f join public.tenants t on t.id = f.tenant_id cross join unnest(array[15, 180, 1440]) as g (grain)
     where f.spot >= low and f.spot < high group by 1, 2, 3, 4, 5, 6
-    on conflict (tenant_id, at, agent_id, workspace_id, status, error_code) do update set
-      created = r.created + excluded.created, started = r.started + excluded.started, finished = r.finished + excluded.finished),
+    on conflict (tenant_id, grain, at, agent_id, workspace_id, error_code) do update set
+      created = r.created + excluded.created, started = r.started + excluded.started, completed = r.completed + excluded.completed,
+      failed = r.failed + excluded.failed, cancelled = r.cancelled + excluded.cancelled, timed_out = r.timed_out + excluded.timed_out),
   latency as (
     insert into public.analytics_latency as l
-    select f.tenant_id, f.at, f.measure, f.agent_id, f.workspace_id, f.status, sum(f.n), sum(f.sum_ms), max(f.max_ms),
+    select f.tenant_id, g.grain, lari.cell_of(f.at, g.grain), f.measure, f.agent_id, f.workspace_id, sum(f.n), sum(f.sum_ms), max(f.max_ms),
       sum(f.b00), sum(f.b01), sum(f.b02), sum(f.b03), sum(f.b04), sum(f.b05), sum(f.b06), sum(f.b07),
       sum(f.b08), sum(f.b09), sum(f.b10), sum(f.b11), sum(f.b12), sum(f.b13), sum(f.b14), sum(f.b15),
       sum(f.b16), sum(f.b17), sum(f.b18), sum(f.b19), sum(f.b20), sum(f.b21), sum(f.b22), sum(f.b23)
-    from lari.latency_facts f join public.tenants t on t.id = f.tenant_id
+    from lari.latency_facts f join public.tenants t on t.id = f.tenant_id cross join unnest(array[15, 180, 1440]) as g (grain)
     where f.spot >= low and f.spot < high group by 1, 2, 3, 4, 5, 6
-    on conflict (tenant_id, at, measure, agent_id, workspace_id, status) do update set
+    on conflict (tenant_id, grain, at, measure, agent_id, workspace_id) do update set
       n = l.n + excluded.n, sum_ms = l.sum_ms + excluded.sum_ms, max_ms = greatest(l.max_ms, excluded.max_ms),
       b00 = nullif(coalesce(l.b00, 0) + coalesce(excluded.b00, 0), 0), b01 = nullif(coalesce(l.b01, 0) + coalesce(excluded.b01, 0), 0),
       b02 = nullif(coalesce(l.b02, 0) + coalesce(excluded.b02, 0), 0), b03 = nullif(coalesce(l.b03, 0) + coalesce(excluded.b03, 0), 0),
@@ -294,7 +289,7 @@ begin
   return rolled;
 end $$;
 
--- Forgets what the rollups hold of a tenant between two quarters and makes the facts of that time pending again, from
+-- Forgets what the rollups hold of a tenant between two days of UTC and makes the facts of that time pending again, from
 -- which the rollups are made anew; readers notice nothing. What runs said that are gone is forgotten for good. Gives
 -- how many facts that were.
 create function lari.rebuild_analytics(tenant uuid, low timestamptz, high timestamptz) returns bigint language plpgsql volatile as $$
@@ -323,7 +318,7 @@ end $$;
 revoke execute on function lari.roll_analytics(integer), lari.rebuild_analytics(uuid, timestamptz, timestamptz) from public;
 grant execute on function lari.roll_analytics(integer) to service_role;
 grant execute on function lari.rebuild_analytics(uuid, timestamptz, timestamptz) to authenticated, service_role;
-grant select on lari.analytics_facts, lari.usage_facts, lari.run_facts, lari.latency_facts, lari.usage_now, lari.runs_now, lari.latency_now
+grant select on lari.analytics_facts, lari.usage_facts, lari.run_facts, lari.latency_facts, lari.fresh_runs, lari.fresh_latency
   to authenticated, service_role;
 
 -- Runs that were there before: their facts are rolled up by the first process of this version.
