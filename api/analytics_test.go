@@ -267,6 +267,12 @@ func TestReports(t *testing.T) {
 	}
 	r.do(t, request{method: "DELETE", path: path, role: auth.RoleAdmin}).problem(t, fault.NotFound)
 	r.do(t, request{method: "GET", path: path, role: auth.RoleViewer}).problem(t, fault.NotFound)
+	_, err = db.Conn(t).Exec(t.Context(), `insert into analytics_reports select gen_random_uuid(), $1, 'report ' || n, 'runs', '{}', 'me', now(), now()
+		from generate_series(1, $2::int) n`, r.tenant, analytics.MaxReports-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	post(`{"name": "one more", "kind": "runs"}`, nil).problem(t, fault.Conflict)
 }
 
 // Many save a report of one name at once: one of them does.

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/larirun/lari/internal/analytics"
-	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres/pgtest"
 )
 
@@ -144,13 +143,6 @@ func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-func wantCode(t *testing.T, err error, code fault.Code) {
-	t.Helper()
-	if fault.CodeOf(err) != code {
-		t.Fatalf("error %v has the code %q, want %q", err, fault.CodeOf(err), code)
 	}
 }
 

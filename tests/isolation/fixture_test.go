@@ -14,6 +14,9 @@ import (
 // need nothing here: values follow from types, checks and foreign keys.
 var chosen = map[string]any{
 	"webhook_endpoints.events": []string{"run_completed"},
+	"analytics_usage.grain":    15,
+	"analytics_runs.grain":     15,
+	"analytics_latency.grain":  15,
 }
 
 // hidden are the tables whose rows a tenant's own user does not even read, by a restrictive policy.
