@@ -166,6 +166,9 @@ func addAnswer(oc openapi.OperationContext, route *Route) {
 		}
 	default:
 		oc.AddRespStructure(reflect.New(route.out).Elem().Interface(), options...)
+		if route.Meta.Produces != "" { // and another form of the same
+			oc.AddRespStructure("", append(slices.Clone(options), openapi.WithContentType(route.Meta.Produces))...)
+		}
 	}
 	for _, other := range route.Meta.Also {
 		oc.AddRespStructure(reflect.New(route.out).Elem().Interface(), openapi.WithHTTPStatus(other))

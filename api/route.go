@@ -37,7 +37,7 @@ type Meta struct {
 	Summary     string // a few words
 	Description string // Markdown; may be empty
 
-	Produces string // media types of a Raw answer or a file, separated by ", ", for the description
+	Produces string // media types of a Raw answer or a file, separated by ", ", for the description; of a JSON answer: its other form
 
 	Status  int           // of success; 0: 200, or 204 when the answer is None
 	Also    []int         // other statuses that the answer sets (see Responder), for the description

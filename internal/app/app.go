@@ -21,6 +21,7 @@ import (
 	"github.com/larirun/lari/connectors/webhook"
 	"github.com/larirun/lari/deploy/supabase"
 	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/analytics"
 	"github.com/larirun/lari/internal/audit"
 	"github.com/larirun/lari/internal/control"
 	"github.com/larirun/lari/internal/deliveries"
@@ -62,6 +63,7 @@ type App struct {
 	Control    *control.Service
 	Quotas     *quotas.Service
 	Deletion   *tenants.Deletions
+	Analytics  *analytics.Service
 	DB         *postgres.DB
 	Metrics    *telemetry.Metrics
 
@@ -170,6 +172,7 @@ func (a *App) joinDomains() error {
 	a.Threads = threads.NewService(a.DB)
 	a.Knowledge = knowledge.NewService(a.DB)
 	a.Quotas = quotas.NewService(a.DB)
+	a.Analytics = analytics.NewService(a.DB, a.log)
 	a.keys = idempotency.New(a.DB, a.log)
 	a.audit = audit.NewService(a.DB, a.Metrics.Audit, a.log)
 	guarded := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP, Timeout: webhook.AttemptLimit + webhookMargin})

@@ -86,6 +86,10 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		return nil
 	})
 	group.Go(func() error {
+		a.Analytics.RunRoller(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		a.showActive(ctx)
 		return nil
 	})
@@ -267,7 +271,7 @@ func (a *App) routes() []api.Route {
 	for _, family := range [][]api.Route{
 		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
 		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries), api.ControlRoutes(a.Control), api.ExplainRoutes(a.Runs), api.QuotaRoutes(a.Quotas),
-		api.TenantRoutes(a.Tenants, a.Deletion),
+		api.TenantRoutes(a.Tenants, a.Deletion), api.AnalyticsRoutes(a.Analytics),
 	} {
 		all = append(all, family...)
 	}

@@ -26,6 +26,7 @@ const (
 const (
 	byRun  = "agent_runs"
 	secret = "it holds nothing but secrets"
+	sums   = "it is summed up from runs and their steps"
 )
 
 // tables lists every table that belongs to tenants, in the order of erasing: whoever refers to another comes
@@ -44,6 +45,11 @@ func tables() []table {
 		{name: byRun, key: "id", typ: "uuid"},
 		{name: "messages", parent: "threads", by: "thread_id", key: "position", typ: "integer"},
 		{name: "threads", key: "id", typ: "uuid"},
+		{name: "analytics_pending", key: "run_id || ' ' || kind || ' ' || step", typ: "text", unsaid: sums},
+		{name: "analytics_usage", key: "at || ' ' || grain || ' ' || agent_id || ' ' || workspace_id || ' ' || model", typ: "text", unsaid: sums},
+		{name: "analytics_runs", key: "at || ' ' || grain || ' ' || agent_id || ' ' || workspace_id || ' ' || error_code", typ: "text", unsaid: sums},
+		{name: "analytics_latency", key: "at || ' ' || grain || ' ' || measure || ' ' || agent_id || ' ' || workspace_id", typ: "text", unsaid: sums},
+		{name: "analytics_reports", key: "id", typ: "uuid"},
 		{name: "webhook_secrets", key: "id", typ: "uuid", unsaid: secret},
 		{name: "webhook_headers", parent: "webhook_endpoints", by: "endpoint_id", key: "endpoint_id", typ: "uuid", unsaid: secret},
 		{name: "webhook_endpoints", key: "id", typ: "uuid"},

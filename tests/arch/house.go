@@ -12,6 +12,8 @@ func House() Law {
 		"internal/tenants/deletions.go":  "the record of a deletion outlives its tenant and is the platform's",
 		"internal/idempotency/store.go":  "a request that makes a tenant acts in none",
 		"internal/idempotency/keys.go":   "old keys of every tenant are swept together",
+		"internal/analytics/roller.go":   "facts of every tenant are rolled up together",
+		"internal/analytics/platform.go": "the platform's own view of usage holds every tenant",
 		"internal/runs/active.go":        "the gauge of active runs holds those of every tenant",
 		"internal/runs/count.go":         "the platform's view counts the runs of every tenant",
 		"internal/control/platform.go":   "whether any tenant begins runs is the platform's to say and to change",
