@@ -42,9 +42,10 @@ test:
 endif
 
 # From cheap to expensive. The first step is the law of the house (imports, SQL, state, registry hosts).
-lint: ## check the law of the house, go.mod, workflow determinism, formatting and all linters
+lint: ## check the law of the house, go.mod, the API's description, workflow determinism, formatting and all linters
 	@go test -timeout $(TIMEOUT) ./tests/arch
 	@go mod tidy -diff
+	@./tests/openapi/lint/lint.sh
 	@set -e; check=$$($(gotool) $(WORKFLOWCHECK)); \
 	  if ! found=$$("$$check" ./worker/... ./workflows/... 2>&1); then \
 	    printf '%s\n' "$$found" "workflowcheck: workflow code does what a replay cannot repeat" >&2; exit 1; fi

@@ -14,6 +14,7 @@ import (
 	"github.com/swaggest/openapi-go"
 	"github.com/swaggest/openapi-go/openapi31"
 
+	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 )
@@ -104,6 +105,11 @@ func schemaOfType(p jsonschema.InterceptSchemaParams) (stop bool, err error) {
 		p.Schema.WithType(jsonschema.String.Type())
 		for _, code := range fault.Codes() {
 			p.Schema.Enum = append(p.Schema.Enum, code)
+		}
+	case reflect.TypeFor[event.Type]():
+		p.Schema.WithType(jsonschema.String.Type())
+		for _, kind := range event.Types() {
+			p.Schema.Enum = append(p.Schema.Enum, kind)
 		}
 	default:
 		return false, nil
