@@ -149,6 +149,11 @@ func schemaOfRules(p jsonschema.InterceptPropParams) error {
 		}
 	}
 	schema, t := p.PropertySchema, p.Field.Type
+	if t.Kind() == reflect.Slice && len(schema.Examples) == 1 { // the tag shows one item
+		if _, whole := schema.Examples[0].([]any); !whole {
+			schema.Examples = []any{schema.Examples}
+		}
+	}
 	for rule := range strings.SplitSeq(p.Field.Tag.Get("validate"), ",") {
 		for t.Kind() == reflect.Pointer {
 			t = t.Elem()

@@ -28,6 +28,7 @@ type Tenant struct {
 	Slug  string
 	URL   string // of the process that is spoken to; change it to speak to another
 	Token string
+	HTTP  *http.Client // nil: the default one
 
 	described *described // nil: its answers are not held to the API's description
 }
@@ -88,7 +89,7 @@ func (x *Tenant) Do(t testing.TB, method, path string, body any, headers ...stri
 
 // Try is Do for requests that may break, and for other goroutines than the test's.
 func (x *Tenant) Try(ctx context.Context, method, path string, body any, headers ...string) (Answer, error) {
-	req, err := x.request(ctx, method, path, body, headers...)
+	req, err := x.Request(ctx, method, path, body, headers...)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -97,11 +98,22 @@ func (x *Tenant) Try(ctx context.Context, method, path string, body any, headers
 
 // Send sends any request as it is, and holds the answer to the API's description.
 func (x *Tenant) Send(req *http.Request) (Answer, error) {
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := x.client().Do(req)
 	if err != nil {
 		return Answer{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
+	return x.read(req, resp)
+}
+
+func (x *Tenant) client() *http.Client {
+	if x.HTTP != nil {
+		return x.HTTP
+	}
+	return http.DefaultClient
+}
+
+func (x *Tenant) read(req *http.Request, resp *http.Response) (Answer, error) {
 	data, err := io.ReadAll(resp.Body)
 	a := Answer{Status: resp.StatusCode, Header: resp.Header, Body: data}
 	if err == nil {
@@ -110,7 +122,8 @@ func (x *Tenant) Send(req *http.Request) (Answer, error) {
 	return a, err
 }
 
-func (x *Tenant) request(ctx context.Context, method, path string, body any, headers ...string) (*http.Request, error) {
+// Request makes a request as Do would send it; a body is nil, a string sent as it is, or a value sent as JSON.
+func (x *Tenant) Request(ctx context.Context, method, path string, body any, headers ...string) (*http.Request, error) {
 	var payload io.Reader
 	switch b := body.(type) {
 	case nil:
@@ -235,7 +248,7 @@ func (x *Tenant) OpenRun(t testing.TB, body any, headers ...string) *Stream {
 func (x *Tenant) stream(t testing.TB, method, path string, body any, headers ...string) *Stream {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	req, err := x.request(ctx, method, path, body, headers...)
+	req, err := x.Request(ctx, method, path, body, headers...)
 	if err != nil {
 		stop()
 		t.Fatalf("stream %s: %v", path, err)
