@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench chaos generate clean
+.PHONY: help run test lint fmt bench chaos fuzz fuzz-api generate clean
 
 # Pinned, so that every machine says the same.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -22,7 +22,7 @@ gotool = go run ./tests/gotool
 stack  = go run ./tests/stack --
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\n  make run ARGS=--split                     API and worker as processes of their own\n'
 	@printf '  make test PKG=./internal/runs/... RUN=TestCancel   some tests only, without lint\n'
 	@printf '  make test PKG=./api FLAGS="-v -count=5"            with further flags of go test\n'
@@ -67,6 +67,11 @@ generate: ## write generated and golden files anew: the API's description, the e
 	@go test ./api -run '^TestGolden$$' -update
 	@go test ./internal/event -run '^TestEnvelopesAreAsPublished$$' -update
 	@go test ./internal/platform/config -run '^TestReferenceIsFresh$$' -update
+
+# 1,000 of them are part of make test. FLAGS="-fuzz-seed N" draws the same chances again, "-fuzz-only K" with it sends
+# the K-th alone; "-race" works too, and takes long.
+fuzz-api: ## send 20,000 requests made from the API's description, good and bad ones, and demand that none breaks a promise
+	@$(stack) go test -count=1 -timeout 20m -v ./tests/fuzzapi -run '^TestRequests$$' -fuzz-requests 20000 -fuzz-seed 0 $(FLAGS)
 
 clean: ## remove what was built and the state of `make run` (.lari); the cache of tools stays
 	@if pid=$$(cat .lari/lock 2>/dev/null) && kill -0 "$$pid" 2>/dev/null; then \

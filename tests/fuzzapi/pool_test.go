@@ -47,8 +47,10 @@ func (p *pool) any(r *rand.Rand) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	kinds := make([]string, 0, len(p.things))
-	for kind := range p.things {
-		kinds = append(kinds, kind)
+	for kind, all := range p.things {
+		if len(all) > 0 {
+			kinds = append(kinds, kind)
+		}
 	}
 	slices.Sort(kinds)
 	kind := kinds[r.IntN(len(kinds))]
@@ -102,9 +104,28 @@ func (p *pool) learn(d *contract.Document, o *contract.Operation, values map[str
 	}
 }
 
+// lose forgets what is not there any more.
+func (p *pool) lose(o *contract.Operation, values map[string]string) {
+	names := o.PathParameters()
+	if len(names) == 0 {
+		return
+	}
+	last := names[len(names)-1]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.things[last] = slices.DeleteFunc(p.things[last], func(v map[string]string) bool { return last != "tenant_id" && v[last] == values[last] })
+}
+
+// add remembers a thing.
+func (p *pool) add(param string, values map[string]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.things[param] = forget(append(p.things[param], values))
+}
+
 func forget[T any](all []T) []T {
 	if len(all) > poolSize {
-		return slices.Delete(all, 1, 2) // the first is what the tenant began with
+		return slices.Delete(all, 0, 1)
 	}
 	return all
 }

@@ -125,11 +125,12 @@ func (w *world) plan(seed, n uint64) *request {
 	return q
 }
 
-// choose draws an operation. Runs are work for the whole machine: they are started less often.
+// choose draws an operation. Runs are work for the whole machine: they are started less often. What is
+// deleted is not there for others.
 func (w *world) choose(r *rand.Rand) *contract.Operation {
 	for {
 		o := w.doc.Operations[r.IntN(len(w.doc.Operations))]
-		if o.Permission != string(auth.RunCreate) || r.IntN(3) == 0 {
+		if o.Permission != string(auth.RunCreate) && o.Method != http.MethodDelete || r.IntN(2) == 0 {
 			return o
 		}
 	}

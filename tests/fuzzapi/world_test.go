@@ -36,6 +36,7 @@ type tenant struct {
 	marker string
 	tokens map[auth.Role]string
 	pool   *pool
+	asks   string // a run of tend's
 }
 
 func newWorld(t *testing.T, workers int) *world {
@@ -121,16 +122,43 @@ func (w *world) tend(t *testing.T) (replaced int) {
 	return replaced
 }
 
+// works starts a run that will ask a human, and remembers what the one before asked.
 func (w *world) works(t *testing.T, m *tenant) bool {
 	t.Helper()
-	return m.Do(t, "POST", "/v1/runs", map[string]any{"agent": m.agent(t), "input": m.marker}).Status == http.StatusAccepted
+	if m.asks != "" {
+		var log struct {
+			Items []struct {
+				Type string
+				Data struct {
+					ApprovalID string `json:"approval_id"`
+				}
+			}
+		}
+		m.Do(t, "GET", "/v1/runs/"+m.asks+"/events", nil).Want(t, http.StatusOK, &log)
+		for _, e := range log.Items {
+			if e.Type == "approval_requested" {
+				m.pool.add("approval_id", map[string]string{"run_id": m.asks, "approval_id": e.Data.ApprovalID})
+			}
+		}
+	}
+	var started struct{ ID string }
+	a := m.Do(t, "POST", "/v1/runs", map[string]any{"agent": m.agent(t), "input": m.marker + ": the sum, please"})
+	if a.Status != http.StatusAccepted {
+		return false
+	}
+	a.Want(t, http.StatusAccepted, &started)
+	m.asks = started.ID
+	m.pool.add("run_id", map[string]string{"run_id": m.asks})
+	return true
 }
 
 // agent gives one that can be run: the requests delete agents too.
 func (m *tenant) agent(t *testing.T) string {
 	t.Helper()
 	if m.Do(t, "GET", "/v1/agents/assistant", nil).Status == http.StatusNotFound {
-		m.Do(t, "POST", "/v1/agents", map[string]any{"slug": "assistant", "name": "Assistant"})
+		m.Do(t, "POST", "/v1/agents", map[string]any{
+			"slug": "assistant", "name": "Assistant", "config": map[string]any{"tools": []any{map[string]any{"name": "calculator", "needs_approval": true}}},
+		})
 	}
 	return "assistant"
 }
