@@ -17,6 +17,7 @@ RUN     :=
 FLAGS   :=
 ARGS    :=
 TIMEOUT := 10m
+FUZZTIME := 10s
 
 gotool = go run ./tests/gotool
 stack  = go run ./tests/stack --
@@ -72,6 +73,12 @@ generate: ## write generated and golden files anew: the API's description, the e
 # the K-th alone; "-race" works too, and takes long.
 fuzz-api: ## send 20,000 requests made from the API's description, good and bad ones, and demand that none breaks a promise
 	@$(stack) go test -count=1 -timeout 20m -v ./tests/fuzzapi -run '^TestRequests$$' -fuzz-requests 20000 -fuzz-seed 0 $(FLAGS)
+
+# What is found is kept in testdata/fuzz of its package: it becomes a seed, which make test runs.
+fuzz: ## let every fuzz target look for bad input, FUZZTIME each (10s)
+	@set -e; for folder in $$(grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+	  for target in $$(grep -h '^func Fuzz' $$folder/*_test.go | sed 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/'); do \
+	    echo "$$folder $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $(FLAGS) $$folder; done; done
 
 clean: ## remove what was built and the state of `make run` (.lari); the cache of tools stays
 	@if pid=$$(cat .lari/lock 2>/dev/null) && kill -0 "$$pid" 2>/dev/null; then \
