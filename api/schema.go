@@ -149,6 +149,9 @@ func schemaOfRules(p jsonschema.InterceptPropParams) error {
 		}
 	}
 	schema, t := p.PropertySchema, p.Field.Type
+	if p.Field.Tag.Get("nullable") == "true" && schema.Type != nil { // a list whose absence says something else than an empty one
+		schema.AddType(jsonschema.Null)
+	}
 	if t.Kind() == reflect.Slice && len(schema.Examples) == 1 { // the tag shows one item
 		if _, whole := schema.Examples[0].([]any); !whole {
 			schema.Examples = []any{schema.Examples}
