@@ -156,6 +156,9 @@ func (a *adapter) once(ctx context.Context, x *exchange, do func(context.Context
 		if again {
 			c.Response.Header.Set(headerReplayed, "true")
 		}
+		if again && fault.Is(err, fault.NotFound) && len(x.route.plan.path) == 0 { // nothing else could be missing
+			err = fault.New(fault.Conflict, "What the first request with this Idempotency-Key made is gone.")
+		}
 		return err
 	}
 	answer, replayed, err := a.keys.Do(ctx, r, func(ctx context.Context) (idempotency.Answer, error) {

@@ -39,6 +39,9 @@ type Meta struct {
 
 	Produces string // media types of a Raw answer or a file, separated by ", ", for the description; of a JSON answer: its other form
 
+	Events   bool              // of a stream: its frames are events of a run's log, for the description
+	Examples map[string]string // of answers that are not JSON, by media type, for the description
+
 	Status  int           // of success; 0: 200, or 204 when the answer is None
 	Also    []int         // other statuses that the answer sets (see Responder), for the description
 	Timeout time.Duration // of the function's context; 0: the server's default

@@ -19,7 +19,7 @@ type Key struct {
 	Name      string            `json:"name" description:"What it is for."`
 	Prefix    string            `json:"prefix" description:"The public part of the key, to tell keys apart."`
 	Role      auth.Role         `json:"role" enum:"viewer,operator,admin,owner" description:"Role of the caller that uses it."`
-	Scopes    []auth.Permission `json:"scopes" description:"Permissions that it is narrowed to; null: all of its role."`
+	Scopes    []auth.Permission `json:"scopes" nullable:"true" description:"Permissions that it is narrowed to; null: all of its role."`
 	CreatedBy string            `json:"created_by" description:"Who made it."`
 	CreatedAt clock.Time        `json:"created_at" description:"When it was made."`
 	ExpiresAt *clock.Time       `json:"expires_at" description:"When it stops working; null: never."`

@@ -130,7 +130,7 @@ func TestAPIKeys(t *testing.T) {
 	if err := p.App.Tenants.RevokeKey(x.Context(t.Context()), revoked.ID); err != nil {
 		t.Fatal(err)
 	}
-	nobody := &harness.Tenant{URL: p.URL}
+	nobody := p.Nobody(t)
 	ask := func(method, path, body, name, value string, more ...string) harness.Answer {
 		header := map[string][]string{name: {value}}
 		for i := 0; i+1 < len(more); i += 2 {
@@ -252,7 +252,7 @@ func TestRoles(t *testing.T) {
 				}
 			}
 			if o.scope != "" {
-				send(t, &harness.Tenant{URL: p.URL}, o.method, o.fill(t, values), body, nil).WantProblem(t, 401, "unauthenticated")
+				send(t, p.Nobody(t), o.method, o.fill(t, values), body, nil).WantProblem(t, 401, "unauthenticated")
 			}
 		}
 	}
