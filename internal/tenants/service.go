@@ -43,10 +43,14 @@ func (s *Service) CreateTenant(ctx context.Context, n NewTenant) (Tenant, error)
 	if err != nil {
 		return Tenant{}, err
 	}
-	if !created {
-		return s.store.byID(system, t.ID)
+	if created {
+		return t, nil
 	}
-	return t, nil
+	known, err := s.store.byID(system, t.ID)
+	if fault.Is(err, fault.NotFound) {
+		err = fault.New(fault.Conflict, "Another tenant has the slug %s.", t.Slug)
+	}
+	return known, err
 }
 
 // FindTenantBySlug gives a tenant; for the platform.

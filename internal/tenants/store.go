@@ -17,13 +17,10 @@ type store struct {
 	db *postgres.DB
 }
 
-// insert adds a tenant, unless one of that id exists.
+// insert adds a tenant; created is false when another one has its id or its slug.
 func (s store) insert(ctx context.Context, t Tenant) (created bool, err error) {
 	n, err := s.db.Exec(ctx, `insert into tenants (id, slug, name, status, status_at, created_at, updated_at) values ($1, $2, $3, $4, $5, $5, $5)
-		on conflict (id) do nothing`, t.ID, t.Slug, t.Name, t.Status, t.CreatedAt)
-	if postgres.UniqueViolation(err) == "tenants_slug_key" {
-		return false, fault.New(fault.Conflict, "Another tenant has the slug %s.", t.Slug)
-	}
+		on conflict do nothing`, t.ID, t.Slug, t.Name, t.Status, t.CreatedAt)
 	return n == 1, err
 }
 
