@@ -15,7 +15,9 @@ import (
 	"github.com/larirun/lari/internal/deliveries"
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/quotas"
 	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/internal/threads"
 	"github.com/larirun/lari/internal/tools"
 )
@@ -51,6 +53,8 @@ type Activities struct {
 	Tools      *tools.Registry
 	Connectors *connectors.Registry
 	Deliveries *deliveries.Service
+	Quotas     *quotas.Service
+	Deletion   *tenants.Deletions
 	Heart      Heart
 	Haste      *Haste
 	DrainTime  time.Duration // how long an activity may go on once its worker stops

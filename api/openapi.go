@@ -128,6 +128,7 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 		op.Responses.WithMapOfResponseOrReferenceValuesItem(status, ref)
 	}
 	addFrames(op, route)
+	describeRate(op, route)
 	if op.RequestBody != nil && op.RequestBody.RequestBody != nil && route.plan.needsBody {
 		op.RequestBody.RequestBody.WithRequired(true)
 	}
@@ -268,6 +269,7 @@ func addShared(r *openapi31.Reflector, routes []Route) error {
 			c.WithResponsesItem("Problem"+strconv.Itoa(status), problemResponse(byStatus[status]))
 		}
 	}
+	shareRate(c)
 	return nil
 }
 

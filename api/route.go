@@ -23,6 +23,7 @@ type Route struct {
 	in, out reflect.Type
 	plan    *plan
 	stream  bool
+	named   bool // the path names the tenant
 	subject subject
 	hidden  bool // not part of the API's description
 	answer  func(ctx context.Context, a *adapter, x *exchange) error
@@ -50,6 +51,10 @@ type Meta struct {
 	// for a result. The function is called for every request with the key and gets the same resource id
 	// each time: it makes the thing unless it exists, then answers for it. Streams always resume.
 	Resumes bool
+
+	// Anywhere is for routes that are about the caller and not about a tenant: whoever has several and no
+	// default need not choose one, and the permission is held when it is held in any of them.
+	Anywhere bool
 }
 
 // None is the input of a route that has none, and the answer of one that says nothing (204).
@@ -185,13 +190,16 @@ func (r *Route) check() error {
 	case r.Meta.Summary == "" || r.Meta.Tag == "":
 		return fmt.Errorf("%s: it has no summary or tag", r.name())
 	case r.Meta.Creates && (r.Method != "POST" || r.Permission == auth.Public):
-		return fmt.Errorf("%s: only a POST on behalf of a tenant can create", r.name())
+		return fmt.Errorf("%s: only a POST on behalf of a tenant or of the platform can create", r.name())
 	case r.Meta.Creates && r.out == reflect.TypeFor[Raw]():
 		return fmt.Errorf("%s: a raw answer cannot be replayed", r.name())
 	case len(r.Meta.Also) > 0 && r.out == nil:
 		return fmt.Errorf("%s: a stream has no other status", r.name())
 	case r.Meta.Resumes && !r.Meta.Creates:
 		return fmt.Errorf("%s: only a route that creates can resume", r.name())
+	}
+	if r.named = strings.Contains(r.Path, "{"+tenantParam+"}"); r.named && r.Meta.Anywhere {
+		return fmt.Errorf("%s: its path names a tenant, so it is not for anywhere", r.name())
 	}
 	return r.checkPath()
 }
@@ -211,6 +219,12 @@ func (r *Route) checkPath() error {
 	}
 	return nil
 }
+
+// tenantParam is the parameter of a path that names the tenant to act in.
+const tenantParam = "tenant_id"
+
+// ofPlatform reports whether the route acts in no tenant.
+func (r *Route) ofPlatform() bool { return !r.named && r.Permission == auth.PlatformManage }
 
 // mutates reports whether the route is for changes: such requests are in the audit trail.
 func (r *Route) mutates() bool { return r.Method != "GET" }

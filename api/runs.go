@@ -52,6 +52,18 @@ func RunRoutes(service *runs.Service, log *runs.Log) []Route {
 			ID: "cancelRun", Tag: tagRuns, Summary: "Stop a run", Status: 202, Also: []int{200}, Timeout: waitLimit,
 			Description: "Asks the run to stop; the model's request is aborted. With `wait=true` the answer comes when the run is final. A run that has ended answers 409.",
 		}, h.cancel),
+		Handle("POST", "/v1/runs/cancel", auth.RunUpdate, Meta{
+			ID: "cancelRuns", Tag: tagRuns, Summary: "Stop many runs", Status: 202,
+			Description: "Asks every active run that fits the filter to stop; they end in their own time. At least one filter is needed: to stop every run, name the status `queued`, `running` and `waiting`.",
+		}, h.cancelMany),
+		Handle("POST", "/v1/runs/{run_id}/retry", auth.RunUpdate, Meta{
+			ID: "retryRun", Tag: tagRuns, Summary: "Make a run again", Status: 202, Creates: true,
+			Description: "Starts a new run with the input and limits of one that has ended, and its agent as it is now. What a run that failed left at the end of its thread gives way to the new one. A run that has not ended answers 409.",
+		}, h.retry),
+		Handle("POST", "/v1/runs/{run_id}/fork", auth.RunCreate, Meta{
+			ID: "forkRun", Tag: tagRuns, Summary: "Start a run from a step of another one", Status: 202, Creates: true,
+			Description: "The new run takes over the recorded steps before the step, with their tool calls, and goes on by itself. They are not billed again. It belongs to no thread: what had been said on the other run's thread is part of its input.",
+		}, h.fork),
 		Handle("POST", "/v1/runs/{run_id}/messages", auth.RunUpdate, Meta{
 			ID: "sendMessage", Tag: tagRuns, Summary: "Send a message into a live run", Status: 202, Creates: true,
 			Description: "The message is shown to the model at the next step.",
@@ -88,7 +100,9 @@ func (h runHandlers) start(ctx context.Context, in *runs.NewRun) (runs.Run, erro
 	if id, ok := idempotency.ResourceID(ctx); ok {
 		in.ID = id
 	}
-	return h.service.Create(ctx, *in)
+	r, err := h.service.Create(ctx, *in)
+	warnOf(ctx, r.Warnings)
+	return r, err
 }
 
 func (h runHandlers) create(ctx context.Context, in *runs.NewRun) (runView, error) {
@@ -231,6 +245,53 @@ func (a cancelAnswer) Respond(h *Head) {
 	if a.Status.Final() {
 		h.Status = 200
 	}
+}
+
+type cancelRuns struct {
+	Status        []runs.Status `json:"status,omitempty" validate:"max=3,dive,oneof=queued running waiting" description:"Only runs in one of these states."`
+	AgentID       *uuid.UUID    `json:"agent_id,omitempty" description:"Only runs of this agent."`
+	ThreadID      *uuid.UUID    `json:"thread_id,omitempty" description:"Only runs on this thread."`
+	ScheduleID    *uuid.UUID    `json:"schedule_id,omitempty" description:"Only runs of this schedule."`
+	WorkspaceID   *uuid.UUID    `json:"workspace_id,omitempty" description:"Only runs of this workspace."`
+	CreatedAfter  *time.Time    `json:"created_after,omitempty" description:"Only runs created at this time or later."`
+	CreatedBefore *time.Time    `json:"created_before,omitempty" description:"Only runs created before this time."`
+	Reason        string        `json:"reason,omitempty" validate:"max=500" description:"Is recorded and shown." example:"no longer needed"`
+}
+
+type cancelledRuns struct {
+	Cancelling int `json:"cancelling" required:"true" description:"How many runs were asked to stop by this request." example:"12"`
+}
+
+func (h runHandlers) cancelMany(ctx context.Context, in *cancelRuns) (cancelledRuns, error) {
+	n, err := h.service.CancelAll(ctx, runs.Filter{
+		Status: in.Status, AgentID: in.AgentID, ThreadID: in.ThreadID, ScheduleID: in.ScheduleID, WorkspaceID: in.WorkspaceID,
+		CreatedAfter: in.CreatedAfter, CreatedBefore: in.CreatedBefore,
+	}, in.Reason)
+	return cancelledRuns{n}, err
+}
+
+type retryRun struct {
+	runPath
+	runs.Retry
+}
+
+func (h runHandlers) retry(ctx context.Context, in *retryRun) (runView, error) {
+	in.Retry.ID, _ = idempotency.ResourceID(ctx)
+	r, err := h.service.Retry(ctx, in.RunID, in.Retry)
+	warnOf(ctx, r.Warnings)
+	return viewRun(r), err
+}
+
+type forkRun struct {
+	runPath
+	runs.Fork
+}
+
+func (h runHandlers) fork(ctx context.Context, in *forkRun) (runView, error) {
+	in.Fork.ID, _ = idempotency.ResourceID(ctx)
+	r, err := h.service.Fork(ctx, in.RunID, in.Fork)
+	warnOf(ctx, r.Warnings)
+	return viewRun(r), err
 }
 
 type sendMessage struct {

@@ -23,6 +23,10 @@ type runView struct {
 	Output       *string             `json:"output" required:"true" description:"The answer of a completed run."`
 	Error        *runs.Failure       `json:"error" required:"true" description:"Why the run failed or timed out."`
 	Usage        usageView           `json:"usage" required:"true"`
+	Held         *heldView           `json:"held,omitempty" description:"Why the run has not begun yet, if something holds it."`
+	DueAt        *clock.Time         `json:"due_at,omitempty" description:"When it may begin, if it was to wait."`
+	RetryOf      *uuid.UUID          `json:"retry_of,omitempty" description:"The run that it repeats."`
+	ForkedFrom   *forkView           `json:"forked_from,omitempty" description:"The run whose first steps it took over."`
 	Cancel       *cancelView         `json:"cancel,omitempty" description:"Who asked the run to stop."`
 	Metadata     json.RawMessage     `json:"metadata" required:"true"`
 	CreatedAt    clock.Time          `json:"created_at" required:"true"`
@@ -35,6 +39,16 @@ type usageView struct {
 	OutputTokens int64  `json:"output_tokens" required:"true"`
 	CostUSD      string `json:"cost_usd" required:"true" example:"0.0042" description:"Decimal US dollars."`
 	Estimated    bool   `json:"estimated,omitempty" description:"Part of it was counted here, because the provider could not report."`
+}
+
+type heldView struct {
+	By    runs.Hold  `json:"by" required:"true" enum:"delay,thread,pause,quota" description:"Its time has not come, its thread is busy, its tenant or the platform is paused, or a quota is used up."`
+	Since clock.Time `json:"since" required:"true"`
+}
+
+type forkView struct {
+	RunID uuid.UUID `json:"run_id" required:"true"`
+	Step  int       `json:"step" required:"true" description:"The first step of its own."`
 }
 
 type cancelView struct {
@@ -58,6 +72,13 @@ func viewRun(r runs.Run) runView {
 	}
 	if r.Status == runs.Completed {
 		v.Output = r.Output
+	}
+	v.DueAt, v.RetryOf = r.DueAt, r.RetryOf
+	if r.Held != nil {
+		v.Held = &heldView{By: r.Held.By, Since: r.Held.At}
+	}
+	if r.ForkedFrom != nil {
+		v.ForkedFrom = &forkView{RunID: *r.ForkedFrom, Step: r.ForkedStep}
 	}
 	if r.Cancel != nil {
 		v.Cancel = &cancelView{By: r.Cancel.By, Reason: r.Cancel.Reason, AskedAt: r.Cancel.At}

@@ -61,6 +61,7 @@ type Deps struct {
 	Auth    *auth.Authenticator
 	Keys    *idempotency.Keys // may be nil while no route creates
 	Trail   Trail             // may be nil while no route is for changes
+	Rate    Rate              // nil: requests are not limited
 	Observe Observe           // nil: nothing is measured
 	Checks  []Check           // what readiness depends on
 	Version string            // of this program, for the API's description
@@ -135,7 +136,7 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	}
 	s.adapter = &adapter{
 		auth: d.Auth, keys: d.Keys, validator: newValidator(), log: d.Log, base: base, timeout: d.Config.Timeout,
-		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, d.Log), trail: d.Trail, proxies: d.Config.TrustedProxies,
+		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, d.Log), trail: d.Trail, limiter: d.Rate, proxies: d.Config.TrustedProxies,
 	}
 	s.app = fiber.New(fiber.Config{
 		Immutable: true, StrictRouting: true, CaseSensitive: true, DisableStartupMessage: true,

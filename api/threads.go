@@ -25,6 +25,10 @@ func ThreadRoutes(service *threads.Service) []Route {
 			ID: "deleteThread", Tag: tagThreads, Summary: "Remove a thread and its messages",
 			Description: "Its runs stay. Refused with 409 while a run is active on it.",
 		}, h.delete),
+		Handle("POST", "/v1/threads/{thread_id}/copy", auth.RunCreate, Meta{
+			ID: "copyThread", Tag: tagThreads, Summary: "Copy a thread up to a message", Status: 201, Creates: true,
+			Description: "The new thread begins with the same messages and goes its own way from there.",
+		}, h.copy),
 		Handle("GET", "/v1/threads/{thread_id}/messages", auth.RunRead, Meta{ID: "listMessages", Tag: tagThreads, Summary: "List a thread's messages, oldest first"}, h.messages),
 	}
 }
@@ -63,6 +67,16 @@ func (h threadHandlers) update(ctx context.Context, in *updateThread) (threads.T
 
 func (h threadHandlers) delete(ctx context.Context, in *threadPath) (None, error) {
 	return None{}, h.service.DeleteThread(ctx, in.ThreadID)
+}
+
+type copyThread struct {
+	threadPath
+	threads.Copy
+}
+
+func (h threadHandlers) copy(ctx context.Context, in *copyThread) (threads.Thread, error) {
+	in.Copy.ID, _ = idempotency.ResourceID(ctx)
+	return h.service.CopyThread(ctx, in.ThreadID, in.Copy)
 }
 
 type listMessages struct {

@@ -81,6 +81,15 @@ func (p threadPort) WithdrawMessages(ctx context.Context, thread, run uuid.UUID)
 	return p.threads.Withdraw(ctx, thread, run)
 }
 
+func (p threadPort) MessagesBefore(ctx context.Context, thread, run uuid.UUID) ([]runs.InputMessage, error) {
+	before, err := p.threads.History(ctx, thread, run)
+	messages := make([]runs.InputMessage, 0, len(before))
+	for _, m := range before {
+		messages = append(messages, runs.InputMessage{Role: string(m.Role), Content: m.Content})
+	}
+	return messages, err
+}
+
 // announcer shows the connectors to runs.
 type announcer struct{ registry *connectors.Registry }
 

@@ -96,12 +96,12 @@ func limited(ctx context.Context) (context.Context, context.CancelFunc) {
 // backstop is after how long Temporal itself closes the workflow of a run. The run's time limit counts
 // thinking and acting and is kept by the workflow; this one is for a workflow that cannot, because its code
 // fails over and over, and leaves room for whatever a run may rightly wait for: one approval a step, workers
-// that are away, a version that fits.
+// that are away, a version that fits, and a quota's next month.
 func backstop(l runs.Limits) time.Duration {
 	return l.Timeout + time.Duration(l.MaxSteps)*l.ApprovalTTL + backstopGrace
 }
 
-const backstopGrace = 72 * time.Hour
+const backstopGrace = (31 + 3) * 24 * time.Hour
 
 // StartRun begins the run's workflow. The id is the run's: a second start while that workflow is open is
 // none. A closed one is followed by another: the run was taken back while the answer to its first start
@@ -134,6 +134,7 @@ func (e *Engine) StartRun(ctx context.Context, r runs.Run) error {
 		RunRef:       activities.RunRef{TenantID: r.TenantID, RunID: r.ID},
 		HooksVersion: workflows.HooksVersion, MaxSteps: r.Limits.MaxSteps, Timeout: r.Limits.Timeout, ApprovalTTL: r.Limits.ApprovalTTL,
 		MaxTokens: r.Limits.MaxTokens, MaxCostUSD: r.Limits.MaxCostUSD, StepsPerExecution: e.stepsPer,
+		State: workflows.State{Step: max(r.ForkedStep-1, 0)},
 	})
 	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
 		return nil

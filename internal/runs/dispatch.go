@@ -20,43 +20,67 @@ const (
 )
 
 // RunDispatcher looks after promises that a process made and could not keep because it died or the
-// engine was away: accepted runs that were not started, cancels and approvals that were not heard. Every
-// API and worker process runs one; they do not get in each other's way. It returns when ctx ends.
+// engine was away: accepted runs that were not started, cancels and approvals that were not heard. It also lets
+// held runs go when nothing holds them any more. Every API and worker process runs one; they do not get in each
+// other's way. It returns when ctx ends.
 func (s *Service) RunDispatcher(ctx context.Context) {
 	ticker := time.NewTicker(dispatchEvery)
 	defer ticker.Stop()
+	due := time.NewTimer(0)
+	defer due.Stop()
+	pass := s.Dispatch
 	for {
-		if err := s.Dispatch(ctx); err != nil && ctx.Err() == nil {
+		if err := pass(ctx); err != nil && ctx.Err() == nil {
 			s.Logger.WarnContext(ctx, "the dispatcher's pass was cut short", "error", err)
 		}
+		due.Reset(s.wake.untilDue(time.Hour))
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			pass = s.Dispatch
+		case <-s.wake.signal:
+			pass = s.dispatchWoken
+		case <-due.C:
+			pass = s.dispatchWoken
 		}
 	}
+}
+
+// dispatchWoken looks only at what is known to have changed.
+func (s *Service) dispatchWoken(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(postgres.AsSystem(ctx), dispatchLimit)
+	defer stop()
+	return s.releaseWoken(ctx, s.wake.take())
 }
 
 // Dispatch makes one pass. What fails for one run does not keep it from the others.
 func (s *Service) Dispatch(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(postgres.AsSystem(ctx), dispatchLimit)
 	defer stop()
-	return errors.Join(s.startForgotten(ctx), s.cancelUnheard(ctx), s.signalUnheard(ctx))
+	return errors.Join(s.startForgotten(ctx), s.cancelUnheard(ctx), s.signalUnheard(ctx), s.releaseHeld(ctx))
 }
 
-func (s *Service) cancelUnheard(system context.Context) (failed error) {
-	cancelling, err := s.store.cancelling(system, s.DispatchIn, dispatchPage)
-	if err != nil {
-		return err
-	}
-	for _, r := range cancelling {
-		err := s.Engine.CancelRun(system, r.TenantID, r.ID)
-		failed = errors.Join(failed, err)
-		if retryable(err) {
-			break // the engine is away: it hears none of the others either
+func (s *Service) cancelUnheard(system context.Context) error {
+	for {
+		cancelling, err := s.store.cancelling(system, s.DispatchIn, dispatchPage)
+		if err != nil || len(cancelling) == 0 {
+			return err
+		}
+		byTenant := map[uuid.UUID][]uuid.UUID{}
+		for _, r := range cancelling {
+			byTenant[r.tenant] = append(byTenant[r.tenant], r.id)
+		}
+		for tenant, ids := range byTenant {
+			if err := s.stopAll(onBehalf(system, tenant, ""), ids); err != nil {
+				return err
+			}
+		}
+		// Those in the queue are ended now; the others end in their own time, and are asked again next time.
+		if len(cancelling) < dispatchPage || cancelling[0].status != Queued {
+			return nil
 		}
 	}
-	return failed
 }
 
 func (s *Service) signalUnheard(system context.Context) (failed error) {

@@ -1,6 +1,7 @@
 package runs
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"time"
@@ -24,6 +25,8 @@ type NewRun struct {
 	Metadata       map[string]json.RawMessage `json:"metadata,omitempty" description:"Anything of yours, up to 16 KiB of JSON; given back, never read."`
 	TimeoutSeconds *int                       `json:"timeout_seconds,omitempty" validate:"omitempty,min=1,max=86400" description:"Time limit of the run. Default: the agent's."`
 	Budget         *Budget                    `json:"budget,omitempty" description:"Limits of this run. Default: the agent's."`
+	AfterSeconds   int                        `json:"after_seconds,omitempty" validate:"min=0,max=2592000" description:"Seconds to wait before the run begins, up to 30 days." example:"60"`
+	OnBusy         OnBusy                     `json:"on_busy,omitempty" validate:"omitempty,oneof=reject enqueue interrupt rollback" enum:"reject,enqueue,interrupt,rollback" default:"reject" description:"What to do when the thread has an active run: refuse this one (409), let it wait for its turn, stop the others and keep what they said, or stop them and take their messages from the thread."`
 	WebhookURL     string                     `json:"webhook_url,omitempty" validate:"max=2048" description:"Is told how the run ended."`
 }
 
@@ -60,10 +63,16 @@ func (n NewRun) build(agent AgentRef, at clock.Time) (Run, error) {
 	if id == uuid.Nil {
 		id = newID()
 	}
-	return Run{
+	r := Run{
 		ID: id, WorkspaceID: n.WorkspaceID, AgentID: agent.ID, AgentVersion: agent.Version, ThreadID: n.ThreadID,
 		Status: Queued, Input: input, Metadata: stored, Limits: limits, WebhookURL: n.WebhookURL, CreatedAt: at,
-	}, nil
+		OnBusy: cmp.Or(n.OnBusy, BusyReject),
+	}
+	if n.AfterSeconds > 0 {
+		due := at.Add(time.Duration(n.AfterSeconds) * time.Second)
+		r.DueAt = &due
+	}
+	return r, nil
 }
 
 // webhookFault gives a refusal of the webhook's address the name that the caller knows the field by.

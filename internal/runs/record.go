@@ -47,6 +47,9 @@ func (s *Service) Finished(ctx context.Context, id uuid.UUID, o Outcome) (Run, e
 		if err != nil {
 			return nil, err
 		}
+		if err := s.free(ctx, r.ID); err != nil {
+			return nil, err
+		}
 		return r.Finish(o, output, now())
 	})
 	if err != nil {
@@ -60,17 +63,22 @@ func (s *Service) Finished(ctx context.Context, id uuid.UUID, o Outcome) (Run, e
 	return r, s.announce(ctx, r, events)
 }
 
-// output gives the answer of a run that completes and adds it to the run's thread.
+// output gives the answer of a run that completes and adds it to the run's thread. The thread forgets a run
+// that another one rolled back.
 func (s *Service) output(ctx context.Context, r Run, o Outcome) (string, error) {
-	if o.Status != Completed || r.Output == nil {
+	text, said := "", o.Status == Completed && r.Output != nil
+	if said {
+		text = *r.Output
+	}
+	switch {
+	case r.ThreadID == nil:
+		return text, nil
+	case r.RolledBack:
+		return text, s.Threads.WithdrawMessages(ctx, *r.ThreadID, r.ID)
+	case !said:
 		return "", nil
 	}
-	text := *r.Output
-	if r.ThreadID == nil {
-		return text, nil
-	}
-	err := s.Threads.AppendMessages(ctx, *r.ThreadID, r.ID, []InputMessage{{Role: "assistant", Content: text}})
-	return text, err
+	return text, s.Threads.AppendMessages(ctx, *r.ThreadID, r.ID, []InputMessage{{Role: "assistant", Content: text}})
 }
 
 // EventAt gives one event of a run's log with the run, for a delivery that happens later.

@@ -38,15 +38,16 @@ type Run struct {
 	StartedAt    *clock.Time
 	FinishedAt   *clock.Time
 	Cancel       *CancelRequest
-	Held         *Held       // nil: it is not held
-	DueAt        *clock.Time // not to be started before; nil: at once
-	OnBusy       OnBusy      // what it asked for in case its thread is busy
-	RolledBack   bool        // its messages leave the thread when it has ended
-	RetryOf      *uuid.UUID  // the run that it repeats
-	ForkedFrom   *uuid.UUID  // the run whose first steps it began with
-	ForkedStep   int         // the first step of its own; 0: it is no fork
-	IntakeClosed bool        // the answer stands: no further message is taken
-	Title        string      // for people who look at the engine: tenant, agent and version; not stored
+	Held         *Held          // nil: it is not held
+	DueAt        *clock.Time    // not to be started before; nil: at once
+	OnBusy       OnBusy         // what it asked for in case its thread is busy
+	RolledBack   bool           // its messages leave the thread when it has ended
+	RetryOf      *uuid.UUID     // the run that it repeats
+	ForkedFrom   *uuid.UUID     // the run whose first steps it began with
+	ForkedStep   int            // the first step of its own; 0: it is no fork
+	IntakeClosed bool           // the answer stands: no further message is taken
+	Warnings     []QuotaWarning // of the quotas that its acceptance brought near their end; not stored
+	Title        string         // for people who look at the engine: tenant, agent and version; not stored
 }
 
 // InputMessage is one message that a run begins with.

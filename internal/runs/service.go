@@ -2,7 +2,6 @@ package runs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -37,8 +36,10 @@ func (a AgentRef) title(version int) string {
 // Threads keeps conversations. Its methods join the caller's transaction.
 type Threads interface {
 	AppendMessages(ctx context.Context, thread, run uuid.UUID, messages []InputMessage) error
-	// WithdrawMessages takes the messages of a run that never began back.
+	// WithdrawMessages takes a run's messages back, if nothing was said on the thread after them.
 	WithdrawMessages(ctx context.Context, thread, run uuid.UUID) error
+	// MessagesBefore gives what was said on the thread before the run.
+	MessagesBefore(ctx context.Context, thread, run uuid.UUID) ([]InputMessage, error)
 }
 
 // Engine executes runs durably. Its methods give fault.Unavailable when the engine cannot be reached.
@@ -87,6 +88,17 @@ type Posted struct {
 	Behind int
 }
 
+// Ledger keeps account of what the tenant's runs use. Its statements go along with those that record a run.
+type Ledger interface {
+	// Look gives the statement that reads whether steps have to reserve what they may use at most.
+	Look(tenant uuid.UUID, limited *bool) postgres.Statement
+	// Settle gives the statement that counts what a step used and takes back what it had reserved. passed is
+	// filled with the quotas whose soft limit that passed.
+	Settle(tenant, run uuid.UUID, step int, u event.Usage, passed *[]string) postgres.Statement
+	// Free gives the statement that takes back whatever a run has reserved.
+	Free(run uuid.UUID) postgres.Statement
+}
+
 // Deps are the ports of a Service.
 type Deps struct {
 	DB         *postgres.DB
@@ -96,16 +108,19 @@ type Deps struct {
 	Engine     Engine
 	Announcer  Announcer
 	Outbox     Outbox
+	Ledger     Ledger                 // nil: nobody keeps account
 	CheckURL   func(raw string) error // whether a webhook may be sent there
 	Observer   ReconcileObserver
 	Logger     *slog.Logger
 	DispatchIn time.Duration // how old an undispatched run or unheard cancel is when it is looked after; zero: 10 s
+	Explains   Explaining
 }
 
 // Service is what can be done with runs. Each method acts for the tenant of the context.
 type Service struct {
 	Deps
 	store store
+	wake  *wake
 }
 
 // NewService makes the service.
@@ -113,98 +128,11 @@ func NewService(d Deps) *Service {
 	if d.DispatchIn == 0 {
 		d.DispatchIn = 10 * time.Second
 	}
-	return &Service{Deps: d, store: d.Log.store}
+	return &Service{Deps: d, store: d.Log.store, wake: newWake()}
 }
 
 // Find gives a run; fault.NotFound when the tenant has none of that id.
 func (s *Service) Find(ctx context.Context, id uuid.UUID) (Run, error) { return s.store.find(ctx, id) }
-
-// Create accepts a run and hands it to the engine. When the engine cannot be reached the run is taken
-// back and fault.Unavailable given. A NewRun whose id is known gives the run that exists.
-func (s *Service) Create(ctx context.Context, in NewRun) (Run, error) {
-	agent, err := s.Agents.ResolveAgent(ctx, in.agent())
-	if err != nil {
-		if fault.Is(err, fault.NotFound) {
-			return Run{}, fault.InvalidField("agent", "exists", "names no agent of this tenant")
-		}
-		return Run{}, err
-	}
-	r, err := s.build(ctx, in, agent)
-	if err != nil {
-		return Run{}, err
-	}
-	created, err := s.accept(ctx, r)
-	if err != nil {
-		return Run{}, err
-	}
-	if !created {
-		return s.store.find(ctx, r.ID)
-	}
-	if err := s.Engine.StartRun(ctx, r); err != nil {
-		if err := s.takeBack(ctx, r, err); err != nil {
-			return Run{}, err
-		}
-	}
-	return r, nil
-}
-
-func (s *Service) build(ctx context.Context, in NewRun, agent AgentRef) (Run, error) {
-	if in.WebhookURL != "" {
-		if err := s.CheckURL(in.WebhookURL); err != nil {
-			return Run{}, webhookFault(err)
-		}
-	}
-	caller := scope.From(ctx)
-	r, err := in.build(agent, now())
-	if err != nil {
-		return Run{}, err
-	}
-	r.TenantID, r.CreatedBy, r.RequestID = caller.Tenant, caller.Actor, caller.RequestID
-	r.Title = agent.title(r.AgentVersion)
-	return r, nil
-}
-
-// accept writes the run, and its messages into its thread, in one transaction.
-func (s *Service) accept(ctx context.Context, r Run) (created bool, err error) {
-	if r.ThreadID == nil {
-		return s.store.insert(ctx, r)
-	}
-	err = s.DB.Tx(ctx, func(ctx context.Context) error {
-		if created, err = s.store.insert(ctx, r); err != nil || !created {
-			return err
-		}
-		return s.Threads.AppendMessages(ctx, *r.ThreadID, r.ID, r.Input)
-	})
-	return created, err
-}
-
-// takeBack undoes the acceptance of a run that the engine did not take, and gives the cause. A run that
-// has begun stays: its start was heard although the answer was lost. When taking back fails as well, the
-// dispatcher looks after the run: it is started or failed, never lost. A workflow that begins after its
-// run was taken back finds no run and ends.
-func (s *Service) takeBack(ctx context.Context, r Run, cause error) error {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer stop()
-	removed, err := s.remove(ctx, r)
-	switch {
-	case err != nil:
-		s.Logger.WarnContext(ctx, "a run that could not be started stays accepted", "run_id", r.ID, "error", errors.Join(cause, err))
-	case !removed:
-		s.Logger.InfoContext(ctx, "a run began although its start was not answered", "run_id", r.ID, "error", cause)
-		return nil
-	}
-	return cause
-}
-
-func (s *Service) remove(ctx context.Context, r Run) (removed bool, err error) {
-	err = s.DB.Tx(ctx, func(ctx context.Context) error {
-		if removed, err = s.store.removeUnstarted(ctx, r.ID); err != nil || !removed || r.ThreadID == nil {
-			return err
-		}
-		return s.Threads.WithdrawMessages(ctx, *r.ThreadID, r.ID)
-	})
-	return removed, err
-}
 
 // Cancel asks a run to stop. A run that waits in the queue is ended here and now; any other is ended
 // by its workflow. Asking twice is asking once; a run that has ended gives fault.RunFinal.
@@ -291,6 +219,9 @@ func (s *Service) change(
 			return err
 		}
 		postgres.AfterCommit(ctx, func() { s.Log.publish(events) })
+		if !closed && r.Status.Final() {
+			postgres.AfterCommit(ctx, func() { s.wake.ended(r) })
+		}
 		var more []postgres.Statement
 		if statement, committed, ok := post(r, lifecycle(batch)); ok {
 			postgres.AfterCommit(ctx, committed)

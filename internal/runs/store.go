@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -70,44 +69,13 @@ func scanRun(row pgx.CollectableRow) (Run, error) {
 			return Run{}, fmt.Errorf("error of run %s: %w", r.ID, err)
 		}
 	}
-	if heldBy != nil && heldAt != nil {
+	if heldBy != nil && heldAt != nil && r.Status == Queued {
 		r.Held = &Held{By: *heldBy, At: *heldAt}
 	}
 	if cancelAt != nil {
 		r.Cancel = &CancelRequest{At: *cancelAt, By: *cancelBy, Reason: *cancelOf}
 	}
 	return r, nil
-}
-
-// insert writes a queued run and the head of its log in one statement. created is false when a run of
-// that id exists.
-func (s store) insert(ctx context.Context, r Run) (created bool, err error) {
-	input, err := json.Marshal(r.Input)
-	if err != nil {
-		return false, fmt.Errorf("encode the input: %w", err)
-	}
-	n, err := s.db.Exec(ctx, `
-		with run as (
-			insert into agent_runs (id, tenant_id, workspace_id, agent_id, agent_version, thread_id, schedule_id, status, input,
-				metadata, max_tokens, max_cost_usd, max_steps, timeout_seconds, approval_seconds, webhook_url, request_id, created_by, created_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::numeric, $13, $14, $15, nullif($16, ''), $17, $18, $19)
-			on conflict (id) do nothing
-			returning id, tenant_id)
-		insert into run_logs (run_id, tenant_id) select id, tenant_id from run`,
-		r.ID, r.TenantID, r.WorkspaceID, r.AgentID, r.AgentVersion, r.ThreadID, r.ScheduleID, r.Status, input,
-		[]byte(r.Metadata), r.Limits.MaxTokens, decimalText(r.Limits.MaxCostUSD), r.Limits.MaxSteps, int(r.Limits.Timeout/time.Second), int(r.Limits.ApprovalTTL/time.Second),
-		r.WebhookURL, r.RequestID, r.CreatedBy, r.CreatedAt)
-	switch {
-	case err == nil:
-		return n == 1, nil
-	case postgres.UniqueViolation(err) == "agent_runs_thread_busy":
-		return false, fault.New(fault.ThreadBusy, "Another run is active on this thread; wait for it or cancel it.")
-	case strings.Contains(postgres.ForeignKeyViolation(err), "workspace"):
-		return false, fault.InvalidField("workspace_id", "exists", "names no workspace of this tenant")
-	case strings.Contains(postgres.ForeignKeyViolation(err), "thread"):
-		return false, fault.InvalidField("thread_id", "exists", "names no thread of this tenant")
-	}
-	return false, err
 }
 
 func decimalText(d *decimal.Decimal) *string {

@@ -123,8 +123,8 @@ func (s store) updateCall(ctx context.Context, c ToolCall) error {
 
 // insertMessage adds a message; created is false when it is there already.
 func (s store) insertMessage(ctx context.Context, tenant, run uuid.UUID, m LiveMessage) (created bool, err error) {
-	n, err := s.db.Exec(ctx, `insert into run_messages (id, tenant_id, run_id, content, created_by, created_at)
-		values ($1, $2, $3, $4, $5, $6) on conflict (id) do nothing`, m.ID, tenant, run, m.Content, m.CreatedBy, m.CreatedAt)
+	n, err := s.db.Exec(ctx, `insert into run_messages (id, tenant_id, run_id, content, step, created_by, created_at)
+		values ($1, $2, $3, $4, $5, $6, $7) on conflict (id) do nothing`, m.ID, tenant, run, m.Content, m.Step, m.CreatedBy, m.CreatedAt)
 	return n == 1, err
 }
 
@@ -185,4 +185,20 @@ func (s store) turn(ctx context.Context, run uuid.UUID, step int, fresh bool, mo
 func (s store) inject(ctx context.Context, run uuid.UUID, step int) (messages []LiveMessage, err error) {
 	err = s.db.Batch(ctx, injectStatement(run, step, &messages))
 	return messages, err
+}
+
+// copyStepsStatement copies a run's steps before a step to another run, which is not billed for them.
+func copyStepsStatement(from, to uuid.UUID, before int) postgres.Statement {
+	return postgres.Statement{SQL: `
+		insert into run_steps (tenant_id, run_id, step, content, finish, model, input_tokens, output_tokens, cost_usd, estimated, finished_at)
+		select tenant_id, $2, step, content, finish, model, 0, 0, 0, false, finished_at from run_steps where run_id = $1 and step < $3
+		on conflict (run_id, step) do nothing`, Args: []any{from, to, before}}
+}
+
+func copyCallsStatement(from, to uuid.UUID, before int) postgres.Statement {
+	return postgres.Statement{SQL: `
+		insert into tool_calls (id, tenant_id, run_id, step, position, call_id, name, arguments, status, result, started_at, finished_at)
+		select lari.uuid_v7(), tenant_id, $2, step, position, call_id, name, arguments, status, result, started_at, finished_at
+		from tool_calls where run_id = $1 and step < $3
+		on conflict (run_id, step, position) do nothing`, Args: []any{from, to, before}}
 }

@@ -91,6 +91,42 @@ func (s *Service) DeleteThread(ctx context.Context, id uuid.UUID) error {
 	})
 }
 
+// CopyThread makes a new thread with the messages of another one up to a position. A Copy whose id is known
+// gives the thread that exists.
+func (s *Service) CopyThread(ctx context.Context, id uuid.UUID, c Copy) (t Thread, err error) {
+	if c.ID == uuid.Nil {
+		c.ID = uuid.Must(uuid.NewV7())
+	}
+	err = s.db.Tx(ctx, func(ctx context.Context) error {
+		of, err := s.store.lock(ctx, id)
+		if err != nil {
+			return err
+		}
+		until := of.MessageCount
+		if c.Until != nil {
+			until = *c.Until
+		}
+		if until > of.MessageCount {
+			return fault.InvalidField("until", "max", "must be at most %d, the number of the thread's messages", of.MessageCount)
+		}
+		at := now()
+		t = Thread{ID: c.ID, TenantID: of.TenantID, Title: of.Title, Metadata: of.Metadata, MessageCount: until, CreatedAt: at, UpdatedAt: at}
+		if c.Title != nil {
+			t.Title = *c.Title
+		}
+		created, err := s.store.insert(ctx, t)
+		if err != nil {
+			return err
+		}
+		if !created {
+			t, err = s.store.find(ctx, c.ID)
+			return err
+		}
+		return s.store.copyMessages(ctx, id, t.ID, until)
+	})
+	return t, err
+}
+
 // FindMessages lists a thread's messages, the oldest first.
 func (s *Service) FindMessages(ctx context.Context, id uuid.UUID, p page.Request) (page.Page[Message], error) {
 	limit, after, err := p.StartNumber()
@@ -121,8 +157,7 @@ func (s *Service) Append(ctx context.Context, id uuid.UUID, messages ...NewMessa
 	})
 }
 
-// Withdraw takes back the messages of a run that never began. They are the thread's last ones: no other
-// run was let onto it.
+// Withdraw takes back the messages of a run, if nothing was said on the thread after them.
 func (s *Service) Withdraw(ctx context.Context, id, run uuid.UUID) error {
 	return s.db.Tx(ctx, func(ctx context.Context) error { return s.store.withdraw(ctx, id, run) })
 }

@@ -111,9 +111,24 @@ func (s store) append(ctx context.Context, id uuid.UUID, messages []NewMessage, 
 	return found, err
 }
 
+// withdraw takes a run's messages back if they are the thread's last ones: positions keep having no holes.
 func (s store) withdraw(ctx context.Context, id, run uuid.UUID) error {
 	_, err := s.db.Exec(ctx, `
-		with gone as (delete from messages where thread_id = $1 and run_id = $2 returning 1)
+		with gone as (
+			delete from messages m where m.thread_id = $1 and m.run_id = $2 and not exists (
+				select from messages later where later.thread_id = $1 and later.position > m.position and later.run_id is distinct from $2)
+			returning 1)
 		update threads set message_count = message_count - (select count(*) from gone) where id = $1`, id, run)
+	return err
+}
+
+// copyMessages copies a thread's messages up to a position to another thread.
+func (s store) copyMessages(ctx context.Context, from, to uuid.UUID, until int) error {
+	_, err := s.db.Exec(ctx, `
+		with copied as (
+			insert into messages (tenant_id, thread_id, position, role, content, run_id, created_at)
+			select tenant_id, $2, position, role, content, null, created_at from messages where thread_id = $1 and position <= $3
+			returning 1)
+		update threads set message_count = (select count(*) from copied) where id = $2`, from, to, until)
 	return err
 }

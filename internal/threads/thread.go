@@ -60,3 +60,10 @@ type Update struct {
 	Title    *string                    `json:"title,omitempty" validate:"omitempty,max=200"`
 	Metadata map[string]json.RawMessage `json:"metadata,omitempty" description:"Replaces the whole metadata."`
 }
+
+// Copy asks for a new thread that begins as another one.
+type Copy struct {
+	ID    uuid.UUID `json:"-"` // chosen by the caller, for idempotency; zero: a new one
+	Until *int      `json:"until,omitempty" validate:"omitempty,min=0" description:"Position of the last message that is taken over; absent: all of them." example:"4"`
+	Title *string   `json:"title,omitempty" validate:"omitempty,max=200" description:"Absent: the other thread's."`
+}

@@ -1,0 +1,65 @@
+package runs
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/larirun/lari/internal/platform/fault"
+)
+
+// supersede asks those before a run on its thread to stop, if it is to take their place and has to wait for
+// them; it gives their ids. The wish is recorded with the run: the dispatcher repeats what nobody heard.
+func (s *Service) supersede(ctx context.Context, r Run, hold Hold) ([]uuid.UUID, error) {
+	if hold == "" || hold == HoldDelay || r.ThreadID == nil {
+		return nil, nil
+	}
+	switch r.OnBusy {
+	case BusyInterrupt:
+		return s.store.supersede(ctx, r, "interrupted by run "+r.ID.String(), false, now())
+	case BusyRollback:
+		return s.store.supersede(ctx, r, "rolled back by run "+r.ID.String(), true, now())
+	case BusyReject, BusyEnqueue:
+	}
+	return nil, nil
+}
+
+// stopSoon tells the workflows of runs that were asked to stop. What fails here is repeated by the dispatcher.
+func (s *Service) stopSoon(ctx context.Context, ids []uuid.UUID) {
+	if err := s.stopAll(ctx, ids); err != nil {
+		s.Logger.WarnContext(ctx, "runs that were asked to stop did not all hear it yet", "error", err)
+	}
+}
+
+// stopAll makes runs of the context's tenant stop that were asked to.
+func (s *Service) stopAll(ctx context.Context, ids []uuid.UUID) error {
+	var group errgroup.Group
+	group.SetLimit(asked)
+	for _, id := range ids {
+		group.Go(func() error { return s.stop(ctx, id) })
+	}
+	return group.Wait()
+}
+
+// stop makes a run stop that was asked to: one that waits in the queue is ended here, any other by its workflow.
+func (s *Service) stop(ctx context.Context, id uuid.UUID) error {
+	r, err := s.store.find(ctx, id)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return nil
+	case err != nil:
+		return err
+	case r.Status.Final() || r.Cancel == nil:
+		return nil
+	case r.Status == Queued:
+		if _, err := s.finishOutside(ctx, id, func(Run) Outcome { return Outcome{Status: Cancelled} }); err != nil {
+			return err
+		}
+	default:
+		if err := s.store.tellStop(ctx, id); err != nil {
+			return err
+		}
+	}
+	return s.Engine.CancelRun(ctx, r.TenantID, id)
+}
