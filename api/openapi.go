@@ -127,8 +127,8 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 		ref.WithReference(openapi31.Reference{Ref: "#/components/responses/Problem" + status})
 		op.Responses.WithMapOfResponseOrReferenceValuesItem(status, ref)
 	}
-	describeRate(op, route)
 	addFrames(op, route)
+	describeRate(op, route)
 	if op.RequestBody != nil && op.RequestBody.RequestBody != nil && route.plan.needsBody {
 		op.RequestBody.RequestBody.WithRequired(true)
 	}
