@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/larirun/lari/internal/platform/fault"
@@ -51,20 +50,12 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*DB, error) {
 		// Statements prepared on one server connection do not exist on the next one that the pooler hands out.
 		pc.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
-	pc.AfterConnect = readTimesAsUTC
+	pc.AfterConnect = prepareTypes
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return nil, fmt.Errorf("open the connection pool: %w", err)
 	}
 	return &DB{pool: pool, log: log}, nil
-}
-
-// readTimesAsUTC lets times come back as they were written, whatever the zone of this machine.
-func readTimesAsUTC(_ context.Context, conn *pgx.Conn) error {
-	conn.TypeMap().RegisterType(&pgtype.Type{
-		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
-	})
-	return nil
 }
 
 // closeWithin bounds how long Close waits for a server that does not answer.
