@@ -133,7 +133,7 @@ type runPath struct {
 }
 
 func (h runHandlers) get(ctx context.Context, in *runPath) (runView, error) {
-	r, err := h.service.Find(ctx, in.RunID)
+	r, err := h.service.Shown(ctx, in.RunID)
 	return viewRun(r), err
 }
 

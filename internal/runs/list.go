@@ -20,7 +20,7 @@ type Filter struct {
 	CreatedBefore *time.Time // to, exclusive
 }
 
-// FindAll gives the tenant's runs, newest first.
+// FindAll gives the tenant's runs as callers see them (see Shown), newest first.
 func (s *Service) FindAll(ctx context.Context, f Filter, p page.Request) (page.Page[Run], error) {
 	limit, before, err := p.StartBefore()
 	if err != nil {

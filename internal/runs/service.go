@@ -134,6 +134,11 @@ func NewService(d Deps) *Service {
 // Find gives a run; fault.NotFound when the tenant has none of that id.
 func (s *Service) Find(ctx context.Context, id uuid.UUID) (Run, error) { return s.store.find(ctx, id) }
 
+// Shown gives a run as callers see it: without its limits and whatever else only the service needs.
+func (s *Service) Shown(ctx context.Context, id uuid.UUID) (Run, error) {
+	return s.store.shown(ctx, id)
+}
+
 // Cancel asks a run to stop. A run that waits in the queue is ended here and now; any other is ended
 // by its workflow. Asking twice is asking once; a run that has ended gives fault.RunFinal.
 func (s *Service) Cancel(ctx context.Context, id uuid.UUID, reason string) (Run, error) {

@@ -28,54 +28,63 @@ const runColumns = `id, tenant_id, workspace_id, agent_id, agent_version, thread
 	cancel_requested_at, cancel_requested_by, cancel_reason, intake_closed,
 	held_by, held_at, due_at, on_busy, rolled_back, retry_of, forked_from, coalesce(forked_step, 0)`
 
+// restOfRun is what of a row is not read into its run as it is.
+type restOfRun struct {
+	input, failure     []byte
+	cost               string
+	maxCost            *string
+	cancelAt           *clock.Time
+	cancelBy, cancelOf *string
+	heldBy             *Hold
+	heldAt             *clock.Time
+}
+
+func (o restOfRun) complete(r *Run) (err error) {
+	if r.Usage.CostUSD, err = decimal.NewFromString(o.cost); err != nil {
+		return fmt.Errorf("cost of run %s: %w", r.ID, err)
+	}
+	if o.maxCost != nil {
+		d, err := decimal.NewFromString(*o.maxCost)
+		if err != nil {
+			return fmt.Errorf("budget of run %s: %w", r.ID, err)
+		}
+		r.Limits.MaxCostUSD = &d
+	}
+	if err := json.Unmarshal(o.input, &r.Input); err != nil {
+		return fmt.Errorf("input of run %s: %w", r.ID, err)
+	}
+	if o.failure != nil {
+		if err := json.Unmarshal(o.failure, &r.Error); err != nil {
+			return fmt.Errorf("error of run %s: %w", r.ID, err)
+		}
+	}
+	if o.heldBy != nil && o.heldAt != nil && r.Status == Queued {
+		r.Held = &Held{By: *o.heldBy, At: *o.heldAt}
+	}
+	if o.cancelAt != nil {
+		r.Cancel = &CancelRequest{At: *o.cancelAt, By: *o.cancelBy, Reason: *o.cancelOf}
+	}
+	return nil
+}
+
 func scanRun(row pgx.CollectableRow) (Run, error) {
 	var (
-		r                  Run
-		input, failure     []byte
-		cost               string
-		maxCost            *string
-		timeoutSeconds     int
-		approvalSeconds    int
-		cancelAt           *clock.Time
-		cancelBy, cancelOf *string
-		heldBy             *Hold
-		heldAt             *clock.Time
+		r               Run
+		rest            restOfRun
+		timeoutSeconds  int
+		approvalSeconds int
 	)
-	err := row.Scan(&r.ID, &r.TenantID, &r.WorkspaceID, &r.AgentID, &r.AgentVersion, &r.ThreadID, &r.ScheduleID, &r.Status, &input,
-		&r.Output, &failure, &r.Usage.InputTokens, &r.Usage.OutputTokens, &cost, &r.Usage.Estimated, &r.Metadata,
-		&r.Limits.MaxTokens, &maxCost, &r.Limits.MaxSteps, &timeoutSeconds, &approvalSeconds, &r.Step, &r.WebhookURL, &r.RequestID, &r.CreatedBy,
-		&r.CreatedAt, &r.StartedAt, &r.FinishedAt, &cancelAt, &cancelBy, &cancelOf, &r.IntakeClosed,
-		&heldBy, &heldAt, &r.DueAt, &r.OnBusy, &r.RolledBack, &r.RetryOf, &r.ForkedFrom, &r.ForkedStep)
+	err := row.Scan(&r.ID, &r.TenantID, &r.WorkspaceID, &r.AgentID, &r.AgentVersion, &r.ThreadID, &r.ScheduleID, &r.Status, &rest.input,
+		&r.Output, &rest.failure, &r.Usage.InputTokens, &r.Usage.OutputTokens, &rest.cost, &r.Usage.Estimated, &r.Metadata,
+		&r.Limits.MaxTokens, &rest.maxCost, &r.Limits.MaxSteps, &timeoutSeconds, &approvalSeconds, &r.Step, &r.WebhookURL, &r.RequestID, &r.CreatedBy,
+		&r.CreatedAt, &r.StartedAt, &r.FinishedAt, &rest.cancelAt, &rest.cancelBy, &rest.cancelOf, &r.IntakeClosed,
+		&rest.heldBy, &rest.heldAt, &r.DueAt, &r.OnBusy, &r.RolledBack, &r.RetryOf, &r.ForkedFrom, &r.ForkedStep)
 	if err != nil {
 		return Run{}, err
 	}
 	r.Limits.Timeout = time.Duration(timeoutSeconds) * time.Second
 	r.Limits.ApprovalTTL = time.Duration(approvalSeconds) * time.Second
-	if r.Usage.CostUSD, err = decimal.NewFromString(cost); err != nil {
-		return Run{}, fmt.Errorf("cost of run %s: %w", r.ID, err)
-	}
-	if maxCost != nil {
-		d, err := decimal.NewFromString(*maxCost)
-		if err != nil {
-			return Run{}, fmt.Errorf("budget of run %s: %w", r.ID, err)
-		}
-		r.Limits.MaxCostUSD = &d
-	}
-	if err := json.Unmarshal(input, &r.Input); err != nil {
-		return Run{}, fmt.Errorf("input of run %s: %w", r.ID, err)
-	}
-	if failure != nil {
-		if err := json.Unmarshal(failure, &r.Error); err != nil {
-			return Run{}, fmt.Errorf("error of run %s: %w", r.ID, err)
-		}
-	}
-	if heldBy != nil && heldAt != nil && r.Status == Queued {
-		r.Held = &Held{By: *heldBy, At: *heldAt}
-	}
-	if cancelAt != nil {
-		r.Cancel = &CancelRequest{At: *cancelAt, By: *cancelBy, Reason: *cancelOf}
-	}
-	return r, nil
+	return r, rest.complete(&r)
 }
 
 func decimalText(d *decimal.Decimal) *string {
@@ -84,6 +93,30 @@ func decimalText(d *decimal.Decimal) *string {
 	}
 	s := d.String()
 	return &s
+}
+
+// shownColumns are those of runColumns that callers see.
+const shownColumns = `id, tenant_id, workspace_id, agent_id, agent_version, thread_id, schedule_id, status, input, output,
+	error, input_tokens, output_tokens, cost_usd::text, usage_estimated, metadata, created_at, started_at, finished_at,
+	cancel_requested_at, cancel_requested_by, cancel_reason, held_by, held_at, due_at, retry_of, forked_from, coalesce(forked_step, 0)`
+
+// scanShown reads a run of shownColumns.
+func scanShown(row pgx.CollectableRow) (Run, error) {
+	var r Run
+	var rest restOfRun
+	err := row.Scan(&r.ID, &r.TenantID, &r.WorkspaceID, &r.AgentID, &r.AgentVersion, &r.ThreadID, &r.ScheduleID, &r.Status, &rest.input, &r.Output,
+		&rest.failure, &r.Usage.InputTokens, &r.Usage.OutputTokens, &rest.cost, &r.Usage.Estimated, &r.Metadata, &r.CreatedAt, &r.StartedAt, &r.FinishedAt,
+		&rest.cancelAt, &rest.cancelBy, &rest.cancelOf, &rest.heldBy, &rest.heldAt, &r.DueAt, &r.RetryOf, &r.ForkedFrom, &r.ForkedStep)
+	if err != nil {
+		return Run{}, err
+	}
+	return r, rest.complete(&r)
+}
+
+// shown gives a run as callers see it.
+func (s store) shown(ctx context.Context, id uuid.UUID) (Run, error) {
+	r, found, err := postgres.One(ctx, s.db, `select `+shownColumns+` from agent_runs where id = $1`, []any{id}, scanShown)
+	return r, existing(id, found, err)
 }
 
 func findStatement(id uuid.UUID, r *Run, found *bool) postgres.Statement {

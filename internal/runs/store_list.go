@@ -18,8 +18,8 @@ import (
 func (s store) list(ctx context.Context, f Filter, before uuid.UUID, limit int) ([]Run, error) {
 	where, args := f.where()
 	args = append(args, before, limit)
-	sql := fmt.Sprintf(`select %s from agent_runs where %s and id < $%d order by id desc limit $%d`, runColumns, where, len(args)-1, len(args))
-	return postgres.All(ctx, s.db, sql, args, scanRun)
+	sql := fmt.Sprintf(`select %s from agent_runs where %s and id < $%d order by id desc limit $%d`, shownColumns, where, len(args)-1, len(args))
+	return postgres.All(ctx, s.db, sql, args, scanShown)
 }
 
 // where gives the filter as a condition and its arguments.

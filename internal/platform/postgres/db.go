@@ -5,12 +5,14 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/larirun/lari/internal/platform/fault"
@@ -50,7 +52,13 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*DB, error) {
 		// Statements prepared on one server connection do not exist on the next one that the pooler hands out.
 		pc.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
-	pc.AfterConnect = prepareTypes
+	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		prepareTypes(conn)
+		if cfg.Pooled { // a session is not ours alone there
+			return nil
+		}
+		return assume(ctx, conn)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
 	if err != nil {
 		return nil, fmt.Errorf("open the connection pool: %w", err)
@@ -89,6 +97,34 @@ func (db *DB) Ping(ctx context.Context) error { return translate(db.pool.Ping(ct
 // a tenant's own JWT may read its rows directly but never write them.
 const prelude = `select set_config('role', $1, true), set_config('request.jwt.claims', $2, true)`
 
+// claimsPrelude is prelude on a connection whose session has the role of tenants.
+const claimsPrelude = `select set_config('request.jwt.claims', $1, true)`
+
+const roleOfTenants = "authenticated"
+
+// assume gives a session the role of tenants from its beginning, which spares every transaction the change.
+// Without claims it sees nothing. Before the first migration there is no such role: each transaction then
+// takes what it needs, as it does behind a pooler.
+func assume(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, "set role "+roleOfTenants)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return nil
+	}
+	if err == nil {
+		conn.PgConn().CustomData()[assumedKey] = true
+	}
+	return err
+}
+
+const assumedKey = "lari.assumed"
+
+// assumed reports whether the connection's session has the role of tenants.
+func assumed(conn *pgxpool.Conn) bool {
+	is, _ := conn.Conn().PgConn().CustomData()[assumedKey].(bool)
+	return is
+}
+
 type systemKey struct{}
 
 // identity is on whose behalf a statement runs.
@@ -108,14 +144,17 @@ func identityOf(ctx context.Context) (identity, error) {
 	return identity{tenant: tenant}, nil
 }
 
-// prelude gives the statement that makes what follows it run as the identity.
-func (i identity) prelude() Statement {
+// prelude gives the statement that makes what follows it run as the identity, for the rest of the
+// transaction. assumed says that the role is that of tenants already.
+func (i identity) prelude(assumed bool) Statement {
 	if i.system {
 		return Statement{SQL: prelude, Args: []any{"service_role", `{"role":"service_role","lari_writer":true}`}}
 	}
-	return Statement{SQL: prelude, Args: []any{
-		"authenticated", `{"role":"authenticated","lari_writer":true,"app_metadata":{"tenant_id":"` + i.tenant.String() + `"}}`,
-	}}
+	claims := `{"role":"authenticated","lari_writer":true,"app_metadata":{"tenant_id":"` + i.tenant.String() + `"}}`
+	if assumed {
+		return Statement{SQL: claimsPrelude, Args: []any{claims}}
+	}
+	return Statement{SQL: prelude, Args: []any{roleOfTenants, claims}}
 }
 
 // AsSystem marks the context so that statements run as service_role, across tenants. For work that has
@@ -153,7 +192,12 @@ func (db *DB) Batch(ctx context.Context, statements ...Statement) error {
 	if err != nil {
 		return err
 	}
-	return translate(send(ctx, db.pool, append([]Statement{who.prelude()}, statements...)))
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return translate(err)
+	}
+	defer conn.Release()
+	return translate(send(ctx, conn, append([]Statement{who.prelude(assumed(conn))}, statements...)))
 }
 
 type sender interface {

@@ -57,11 +57,22 @@ func TestStatementsCarryRoleAndTenant(t *testing.T) {
 	}
 }
 
-// A pooled connection must forget whom it served, whatever happened on it.
+// A connection must forget whom it served, whatever happened on it; a session of our own has the role of tenants
+// then, and no claims.
 func TestNothingStaysOnTheConnection(t *testing.T) {
 	t.Parallel()
+	for role, pooled := range map[string]bool{"none": true, "authenticated": false} {
+		t.Run(role, func(t *testing.T) {
+			t.Parallel()
+			nothingStays(t, role, pooled)
+		})
+	}
+}
+
+func nothingStays(t *testing.T, role string, pooled bool) {
+	t.Helper()
 	d := notes(t)
-	db := d.Open(t, postgres.Config{MaxConns: 1})
+	db := d.Open(t, postgres.Config{MaxConns: 1, Pooled: pooled})
 	ctx, _ := d.Tenant(t, "one")
 	for name, use := range map[string]func() error{
 		"a statement": func() error { _, err := db.Exec(ctx, whoami); return err },
@@ -85,7 +96,7 @@ func TestNothingStaysOnTheConnection(t *testing.T) {
 		var left string
 		err := db.Pool().QueryRow(t.Context(), `select current_user = session_user,
 			coalesce(current_setting('request.jwt.claims', true), '') || current_setting('role')`).Scan(new(bool), &left)
-		if err != nil || left != "none" {
+		if err != nil || left != role {
 			t.Errorf("%s left %q on the connection (error %v)", name, left, err)
 		}
 	}

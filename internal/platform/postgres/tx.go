@@ -147,7 +147,8 @@ func (t *tx) as(who identity, statements ...Statement) []Statement {
 		batch = append(batch, Statement{SQL: "begin"})
 	}
 	if !t.begun || t.who != who {
-		batch = append(batch, who.prelude())
+		// Within a transaction the system's role may have been taken before.
+		batch = append(batch, who.prelude(!t.begun && assumed(t.conn)))
 	}
 	t.begun, t.who = true, who
 	return append(batch, statements...)

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -15,14 +14,13 @@ import (
 // prepareTypes lets times come back as they were written, whatever the zone of this machine, and ids and times
 // travel in binary: as database/sql types, which is all that the driver knows of them, each would be a text on
 // its way, made and parsed again on both sides.
-func prepareTypes(_ context.Context, conn *pgx.Conn) error {
+func prepareTypes(conn *pgx.Conn) {
 	m := conn.TypeMap()
 	m.RegisterType(&pgtype.Type{
 		Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 	})
 	m.TryWrapScanPlanFuncs = append([]pgtype.TryWrapScanPlanFunc{wrapScan}, m.TryWrapScanPlanFuncs...)
 	m.TryWrapEncodePlanFuncs = append([]pgtype.TryWrapEncodePlanFunc{wrapEncode}, m.TryWrapEncodePlanFuncs...)
-	return nil
 }
 
 func wrapScan(target any) (plan pgtype.WrappedScanPlanNextSetter, next any, ok bool) {
