@@ -152,6 +152,9 @@ func schemaOfRules(p jsonschema.InterceptPropParams) error {
 	if p.Field.Tag.Get("nullable") == "true" && schema.Type != nil { // a list whose absence says something else than an empty one
 		schema.AddType(jsonschema.Null)
 	}
+	if schema.HasType(jsonschema.Null) && len(schema.Enum) > 0 && !slices.Contains(schema.Enum, nil) {
+		schema.Enum = append(schema.Enum, nil) // else the list would leave out what the type allows
+	}
 	if t.Kind() == reflect.Slice && len(schema.Examples) == 1 { // the tag shows one item
 		if _, whole := schema.Examples[0].([]any); !whole {
 			schema.Examples = []any{schema.Examples}

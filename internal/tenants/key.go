@@ -37,7 +37,7 @@ func (k Key) Location() string {
 type NewKey struct {
 	ID        uuid.UUID         `json:"-"` // chosen by the caller, for idempotency; zero: a new one
 	Name      string            `json:"name" validate:"required,max=200" description:"What it is for." example:"nightly report"`
-	Role      auth.Role         `json:"role" validate:"required,oneof=viewer operator admin owner" enum:"viewer,operator,admin,owner" description:"Role of the caller that uses it."`
+	Role      auth.Role         `json:"role" validate:"required,oneof=viewer operator admin owner" enum:"viewer,operator,admin,owner" example:"operator" description:"Role of the caller that uses it."`
 	Scopes    []auth.Permission `json:"scopes,omitempty" validate:"max=50" description:"Permissions to narrow it to; absent: all of its role." example:"[\"run:create\"]"`
 	ExpiresAt *time.Time        `json:"expires_at,omitempty" description:"When it stops working; absent: never."`
 }

@@ -50,7 +50,7 @@ func TestRequests(t *testing.T) {
 	began := time.Now()
 	ctx, stop := context.WithTimeout(t.Context(), *longest)
 	defer stop()
-	f.run(t, ctx)
+	f.run(ctx, t)
 	took := time.Since(began)
 	f.report(t, took)
 	nobody := w.process.Nobody(t)
@@ -90,7 +90,7 @@ type flood struct {
 	faults   map[string]fault
 }
 
-func (f *flood) run(t *testing.T, ctx context.Context) {
+func (f *flood) run(ctx context.Context, t *testing.T) {
 	t.Helper()
 	if *only > 0 {
 		f.one(ctx, *only)

@@ -14,10 +14,10 @@ type form string
 // The forms. All but the last seven are tokens.
 const (
 	goodToken     form = "token"                          // names its own tenant
-	noCredential  form = "no credential"                  //
+	noCredential  form = "no credential"                  //nolint:gosec // G101: it is none
 	expiredToken  form = "expired token"                  //
 	forgedToken   form = "token signed by somebody else"  //
-	unsignedToken form = "token with alg none"            //
+	unsignedToken form = "token with alg none"            //nolint:gosec // G101: it is none
 	alteredToken  form = "token whose payload was raised" // to owner, under its old signature
 	foreignHeader form = "x-tenant-id of another tenant"  //
 	brokenHeader  form = "x-tenant-id that is no id"      //
