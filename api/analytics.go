@@ -24,15 +24,15 @@ func AnalyticsRoutes(service *analytics.Service) []Route {
 	h := analyticsHandlers{service}
 	return append([]Route{
 		Handle("GET", "/v1/analytics/usage", auth.AnalyticsRead, Meta{
-			ID: "getUsage", Tag: tagAnalytics, Summary: "Sum up steps, tokens and cost", Produces: mediaCSV,
+			ID: "getUsage", Tag: tagAnalytics, Summary: "Sum up steps, tokens and cost", Produces: mediaCSV, Examples: usageExample(),
 			Description: aboutSpans + "What a run used beyond its whole steps, because it was stopped half-way, is counted with its end.",
 		}, h.usage),
 		Handle("GET", "/v1/analytics/runs", auth.AnalyticsRead, Meta{
-			ID: "getRunCounts", Tag: tagAnalytics, Summary: "Count runs, how they ended and why they failed", Produces: mediaCSV,
+			ID: "getRunCounts", Tag: tagAnalytics, Summary: "Count runs, how they ended and why they failed", Produces: mediaCSV, Examples: runsExample(),
 			Description: aboutSpans + "In CSV `errors` is `code:count` for each code, with semicolons between them.",
 		}, h.runs),
 		Handle("GET", "/v1/analytics/latency", auth.AnalyticsRead, Meta{
-			ID: "getLatency", Tag: tagAnalytics, Summary: "Give percentiles of how long runs waited and ran", Produces: mediaCSV,
+			ID: "getLatency", Tag: tagAnalytics, Summary: "Give percentiles of how long runs waited and ran", Produces: mediaCSV, Examples: latencyExample(),
 			Description: aboutSpans + "Percentiles are estimated from buckets that double in length; averages and maxima are exact.",
 		}, h.latency),
 		Handle("POST", "/v1/analytics/rebuild", auth.AnalyticsManage, Meta{
@@ -41,7 +41,7 @@ func AnalyticsRoutes(service *analytics.Service) []Route {
 				"Answers stay whole meanwhile. It can be repeated at any time.",
 		}, h.rebuild),
 		Handle("GET", "/v1/platform/usage", auth.PlatformManage, Meta{
-			ID: "getPlatformUsage", Tag: tagAnalytics, Summary: "Sum up steps, tokens and cost across tenants", Produces: mediaCSV, Timeout: analyticsLimit,
+			ID: "getPlatformUsage", Tag: tagAnalytics, Summary: "Sum up steps, tokens and cost across tenants", Produces: mediaCSV, Examples: platformUsageExample(), Timeout: analyticsLimit,
 			Description: "As getUsage, but of every tenant and, without `bucket`, in one sum over the last 30 days.",
 		}, h.platformUsage),
 	}, h.reportRoutes()...)

@@ -24,7 +24,7 @@ func (h analyticsHandlers) reportRoutes() []Route {
 		}, h.updateReport),
 		Handle("DELETE", "/v1/analytics/reports/{report_id}", auth.AnalyticsManage, Meta{ID: "deleteReport", Tag: tagAnalytics, Summary: "Forget a saved question"}, h.deleteReport),
 		Handle("GET", "/v1/analytics/reports/{report_id}/result", auth.AnalyticsRead, Meta{
-			ID: "runReport", Tag: tagAnalytics, Summary: "Ask a saved question", Produces: mediaCSV,
+			ID: "runReport", Tag: tagAnalytics, Summary: "Ask a saved question", Produces: mediaCSV, Examples: usageExample(),
 			Description: "One of `usage`, `runs` and `latency` holds the answer, as its own route would give it; the others are null. `format=csv` gives its rows.",
 		}, h.runReport),
 	}
