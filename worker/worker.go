@@ -22,11 +22,12 @@ type Options struct {
 	StopTimeout               time.Duration // how long activities may finish when the process stops
 }
 
-// Worker polls the queues of runs, of deliveries and of maintenance.
+// Worker polls the queues of runs, of deliveries, of maintenance and of schedules.
 type Worker struct {
 	runs        worker.Worker
 	deliveries  worker.Worker
 	maintenance worker.Worker
+	schedules   worker.Worker
 }
 
 // New makes the workers of a process. The client must carry workflows.Plugin: workers inherit it.
@@ -49,6 +50,12 @@ func New(c client.Client, a *activities.Activities, o Options) *Worker {
 			MaxConcurrentActivityExecutionSize: 2,
 			WorkerStopTimeout:                  o.StopTimeout,
 		}),
+		schedules: worker.New(c, workflows.ScheduleQueue, worker.Options{
+			MaxConcurrentWorkflowTaskPollers:   2,
+			MaxConcurrentActivityTaskPollers:   1,
+			MaxConcurrentActivityExecutionSize: 20,
+			WorkerStopTimeout:                  o.StopTimeout,
+		}),
 	}
 	w.runs.RegisterWorkflowWithOptions(workflows.AgentRun, workflow.RegisterOptions{Name: workflows.AgentRunName})
 	w.runs.RegisterActivity(a)
@@ -57,6 +64,9 @@ func New(c client.Client, a *activities.Activities, o Options) *Worker {
 	w.deliveries.RegisterActivity(a.GiveUpDelivery)
 	w.maintenance.RegisterWorkflowWithOptions(workflows.Reconcile, workflow.RegisterOptions{Name: workflows.ReconcileName})
 	w.maintenance.RegisterActivity(a.Reconcile)
+	w.schedules.RegisterWorkflowWithOptions(workflows.FireSchedule, workflow.RegisterOptions{Name: workflows.FireScheduleName})
+	w.schedules.RegisterActivity(a.FireSchedule)
+	w.schedules.RegisterActivity(a.StopFiring)
 	return w
 }
 
@@ -74,6 +84,12 @@ func (w *Worker) Start() error {
 		w.runs.Stop()
 		return fmt.Errorf("start the worker of maintenance: %w", err)
 	}
+	if err := w.schedules.Start(); err != nil {
+		w.maintenance.Stop()
+		w.deliveries.Stop()
+		w.runs.Stop()
+		return fmt.Errorf("start the worker of schedules: %w", err)
+	}
 	return nil
 }
 
@@ -81,6 +97,7 @@ func (w *Worker) Start() error {
 // Temporal does not answer it takes several times as long: pollers and recorders each wait in turn.
 func (w *Worker) Stop() {
 	var all sync.WaitGroup
+	all.Go(w.schedules.Stop)
 	all.Go(w.maintenance.Stop)
 	all.Go(w.deliveries.Stop)
 	all.Go(w.runs.Stop)

@@ -32,6 +32,7 @@ import (
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/internal/schedules"
 	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/internal/threads"
 	"github.com/larirun/lari/internal/tools"
@@ -57,6 +58,7 @@ type App struct {
 	Knowledge  *knowledge.Service
 	Deliveries *deliveries.Service
 	Webhooks   *webhooks.Service
+	Schedules  *schedules.Service
 	DB         *postgres.DB
 	Metrics    *telemetry.Metrics
 
@@ -190,12 +192,14 @@ func (a *App) joinDomains() error {
 			return err
 		},
 	})
+	a.joinSchedules()
 	if err := a.register(hooks, guarded, m); err != nil {
 		return err
 	}
 	a.activities = &activities.Activities{
 		Runs: a.Runs, Deliveries: a.Deliveries, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
 		Tools: registry, Connectors: hooks, Heart: a.temporal, Haste: activities.NewHaste(), DrainTime: drainTime(a.cfg.Limits.ShutdownTimeout), Observer: m, Logger: a.log,
+		Schedules: a.Schedules, StepsPerExecution: a.cfg.Worker.StepsPerExecution,
 	}
 	return nil
 }

@@ -81,6 +81,10 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		return nil
 	})
 	group.Go(func() error {
+		a.Schedules.RunSweeper(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		a.Deliveries.RunCourier(ctx)
 		return nil
 	})
@@ -262,7 +266,7 @@ func (a *App) routes() []api.Route {
 	var all []api.Route
 	for _, family := range [][]api.Route{
 		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
-		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries),
+		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries), api.ScheduleRoutes(a.Schedules),
 	} {
 		all = append(all, family...)
 	}
