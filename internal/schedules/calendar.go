@@ -24,54 +24,112 @@ func has(set uint64, v int) bool { return set>>v&1 == 1 }
 
 func (c Calendar) hasYear(y int) bool { return c.Years == nil || slices.Contains(c.Years, y) }
 
-func (c Calendar) hasDay(t time.Time) bool {
-	return has(c.DayOfMonth, t.Day()) && has(c.DayOfWeek, int(t.Weekday()))
-}
-
 func (c Calendar) matches(t time.Time, zone *time.Location) bool {
 	t = t.In(zone)
-	return t.Nanosecond() == 0 && c.hasYear(t.Year()) && has(c.Month, int(t.Month())) && c.hasDay(t) &&
-		has(c.Hour, t.Hour()) && has(c.Minute, t.Minute()) && has(c.Second, t.Second())
+	return t.Nanosecond() == 0 && c.hasYear(t.Year()) && has(c.Month, int(t.Month())) && has(c.DayOfMonth, t.Day()) &&
+		has(c.DayOfWeek, int(t.Weekday())) && has(c.Hour, t.Hour()) && has(c.Minute, t.Minute()) && has(c.Second, t.Second())
 }
 
-// next gives the first time after another that matches; ok is false when there is none. It walks over instants
-// and asks what the clock shows there: an hour that the clock skips has none, one that it repeats has two.
+// reading is what a clock on the wall shows. An hour that the clock repeats is read through twice, late the second
+// time.
+type reading struct {
+	year                   int
+	month                  time.Month
+	day, hour, minute, sec int
+	late                   bool
+	zone                   *time.Location
+}
+
+func readingOf(t time.Time, zone *time.Location) reading {
+	t = t.In(zone)
+	r := reading{zone: zone, late: t.Add(-time.Hour).Hour() == t.Hour()}
+	r.year, r.month, r.day = t.Date()
+	r.hour, r.minute, r.sec = t.Clock()
+	return r
+}
+
+// on is the instant of the reading's day at another time of day.
+func (r reading) on(hour, minute, sec int) time.Time {
+	return time.Date(r.year, r.month, r.day, hour, minute, sec, 0, r.zone)
+}
+
+// carry makes a reading of one in which fields have run over. An hour to whose successor it is longer than an hour
+// is read again.
+func (r *reading) carry() {
+	if r.sec >= 60 {
+		r.minute, r.sec = r.minute+1, 0
+	}
+	if r.minute >= 60 {
+		again := !r.late && r.on(r.hour+1, 0, 0).Sub(r.on(r.hour, 0, 0)) > time.Hour
+		if r.minute, r.late = 0, again; !again {
+			r.hour++
+		}
+	}
+	if r.hour >= 24 {
+		r.day, r.hour = r.day+1, 0
+	}
+	if r.day > time.Date(r.year, r.month+1, 0, 0, 0, 0, 0, time.UTC).Day() {
+		r.month, r.day = r.month+1, 1
+	}
+	if r.month > time.December {
+		r.year, r.month = r.year+1, time.January
+	}
+}
+
+// jump goes to the beginning of another day.
+func (r *reading) jump(year int, month time.Month, day int) {
+	*r = reading{year: year, month: month, day: day, zone: r.zone}
+}
+
+// next gives the first time after another that matches; ok is false when there is none. It reads the clock as
+// Temporal's server does, also around a change of the clocks, where that is a matter of taste: what is previewed is
+// what will happen.
 func (c Calendar) next(after time.Time, zone *time.Location) (next time.Time, ok bool) {
-	for t := time.Unix(after.Unix()+1, 0).In(zone); t.Year() <= lastYear; {
-		year, month, day := t.Date()
+	r := readingOf(after, zone)
+	r.sec++
+	for {
+		r.carry()
 		switch {
-		case !c.hasYear(year):
-			t = dawn(year+1, time.January, 1, zone)
-		case !has(c.Month, int(month)):
-			t = dawn(year, month+1, 1, zone)
-		case !c.hasDay(t):
-			t = dawn(year, month, day+1, zone)
-		case !has(c.Hour, t.Hour()):
-			t = t.Add(time.Hour - time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second)
-		case !has(c.Minute, t.Minute()):
-			t = t.Add(step(c.Minute, t.Minute(), 60)*time.Minute - time.Duration(t.Second())*time.Second)
-		case !has(c.Second, t.Second()):
-			t = t.Add(step(c.Second, t.Second(), 60) * time.Second)
-		default:
+		case r.year > lastYear:
+			return time.Time{}, false
+		case !c.hasYear(r.year):
+			r.jump(r.year+1, time.January, 1)
+		case !has(c.Month, int(r.month)):
+			r.jump(r.year, r.month+1, 1)
+		case !has(c.DayOfMonth, r.day), !has(c.DayOfWeek, int(r.on(r.hour, r.minute, r.sec).Weekday())):
+			r.jump(r.year, r.month, r.day+1)
+		case c.timeOfDay(&r):
+			t := r.on(r.hour, r.minute, r.sec)
+			if t.Hour() != r.hour { // the clock skips this hour
+				r.hour, r.minute, r.sec = r.hour+1, 0, 0
+				continue
+			}
+			if r.late {
+				t = t.Add(time.Hour)
+			}
 			return t, true
 		}
 	}
-	return time.Time{}, false
 }
 
-// step is how far it is to the next value of a set, or to the end.
-func step(set uint64, from, end int) time.Duration {
-	return time.Duration(min(bits.TrailingZeros64(set>>from), end-from))
-}
-
-// dawn is the first instant of a day. Where clocks go forward at midnight the day begins later.
-func dawn(year int, month time.Month, day int, zone *time.Location) time.Time {
-	t := time.Date(year, month, day, 0, 0, 0, 0, zone)
-	if t.Hour() > 12 { // the evening before: midnight does not exist
-		t = t.Add(time.Hour - time.Duration(t.Minute())*time.Minute)
+// timeOfDay goes on to the first time of the reading's day, from the reading on; false when a field ran over.
+func (c Calendar) timeOfDay(r *reading) bool {
+	for !has(c.Hour, r.hour) {
+		if r.hour, r.minute, r.sec, r.late = r.hour+1, 0, 0, false; r.hour >= 24 {
+			return false
+		}
 	}
-	return t
+	if !has(c.Minute, r.minute) {
+		if r.minute, r.sec = r.minute+ahead(c.Minute, r.minute), 0; r.minute >= 60 {
+			return false
+		}
+	}
+	r.sec += ahead(c.Second, r.sec)
+	return r.sec < 60
 }
+
+// ahead is how far it is to the next minute or second of a set, or to the end.
+func ahead(set uint64, from int) int { return min(bits.TrailingZeros64(set>>from), 60-from) }
 
 // String is the calendar as a cron expression, in the seven fields of Temporal's own form (second, minute, hour,
 // day of month, month, day of week, year; all must match) where five cannot say it.

@@ -26,61 +26,42 @@ type Plan struct {
 	Jitter         time.Duration
 }
 
-// source is one calendar or interval and its next time.
-type source struct {
-	next func(after time.Time) (time.Time, bool)
-	at   time.Time
-	ok   bool
-}
-
 // Times gives the firing times after an instant, in order, each once.
 func (p Plan) Times(after time.Time) iter.Seq[time.Time] {
 	return func(yield func(time.Time) bool) {
 		if before := p.StartAt.Add(-time.Second); !p.StartAt.IsZero() && after.Before(before) {
 			after = before
 		}
-		sources := p.sources()
-		for i := range sources {
-			sources[i].at, sources[i].ok = sources[i].next(after)
-		}
 		for {
-			first, ok := earliest(sources)
-			if !ok || !p.EndAt.IsZero() && first.After(p.EndAt) {
+			next, ok := p.next(after)
+			if !ok || !next.After(after) || !p.EndAt.IsZero() && next.After(p.EndAt) {
 				return
 			}
-			for i, s := range sources {
-				if s.ok && s.at.Equal(first) {
-					sources[i].at, sources[i].ok = s.next(first)
-				}
-			}
-			if !p.excludes(first) && !yield(first.UTC()) {
+			if !p.excludes(next) && !yield(next.UTC()) {
 				return
 			}
+			after = next
 		}
 	}
 }
 
-func (p Plan) sources() []source {
-	var all []source
+// next gives the first time after an instant, excluded or not. All calendars are asked each time, as Temporal does:
+// where the clock repeats an hour the answer depends on the instant.
+func (p Plan) next(after time.Time) (next time.Time, ok bool) {
+	first := func(t time.Time) {
+		if t.Year() <= lastYear && (!ok || t.Before(next)) {
+			next, ok = t, true
+		}
+	}
 	for _, c := range p.Calendars {
-		all = append(all, source{next: func(after time.Time) (time.Time, bool) { return c.next(after, p.Zone) }})
+		if t, found := c.next(after, p.Zone); found {
+			first(t)
+		}
 	}
 	for _, i := range p.Intervals {
-		all = append(all, source{next: func(after time.Time) (time.Time, bool) {
-			t := i.next(after)
-			return t, t.Year() <= lastYear
-		}})
+		first(i.next(after))
 	}
-	return all
-}
-
-func earliest(sources []source) (first time.Time, ok bool) {
-	for _, s := range sources {
-		if s.ok && (!ok || s.at.Before(first)) {
-			first, ok = s.at, true
-		}
-	}
-	return first, ok
+	return next, ok
 }
 
 func (p Plan) excludes(t time.Time) bool {

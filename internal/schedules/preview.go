@@ -42,7 +42,7 @@ func (s *Service) Next(ctx context.Context, id uuid.UUID, a Ahead) (Preview, err
 
 // Preview gives the firings that a schedule of the spec would have, and refuses what Create would.
 func (s *Service) Preview(_ context.Context, spec Spec, a Ahead) (Preview, error) {
-	p, err := spec.compile(s.Rules, time.Now())
+	p, err := spec.Compile(s.Rules, time.Now())
 	if err != nil {
 		return Preview{}, err
 	}

@@ -144,7 +144,7 @@ func (s *Service) FindAll(ctx context.Context, p page.Request) (page.Page[Schedu
 // Create makes a schedule. For a NewSchedule whose id is known it gives the schedule that exists. Errors beside
 // those of bad input: QuotaExceeded when the tenant has as many as it may.
 func (s *Service) Create(ctx context.Context, n NewSchedule) (Schedule, error) {
-	plan, err := n.Spec.compile(s.Rules, time.Now())
+	plan, err := n.Spec.Compile(s.Rules, time.Now())
 	if err != nil {
 		return Schedule{}, err
 	}
@@ -251,7 +251,7 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, u Update) (Schedule,
 	var plan Plan
 	var err error
 	if u.Spec != nil {
-		if plan, err = u.Spec.compile(s.Rules, time.Now()); err != nil {
+		if plan, err = u.Spec.Compile(s.Rules, time.Now()); err != nil {
 			return Schedule{}, err
 		}
 	}

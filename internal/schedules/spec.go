@@ -22,7 +22,7 @@ type Every struct {
 type Spec struct {
 	Cron          []string    `json:"cron,omitempty" validate:"max=20,dive,min=1,max=200" description:"Expressions of five fields (minute, hour, day of month, month, day of week), or @yearly, @monthly, @weekly, @daily, @hourly. As in crontab(5), a day matches by either of its two fields if neither begins with *." example:"[\"0 9 * * mon-fri\"]"`
 	Every         []Every     `json:"every,omitempty" validate:"max=20,dive" description:"Intervals. They are counted in time that passes, not by the clock of the zone."`
-	TimeZone      string      `json:"time_zone,omitempty" validate:"max=64" default:"UTC" example:"Europe/Berlin" description:"IANA name of the zone by whose clock cron expressions are read. An hour that this clock skips has no firing, one that it repeats has two."`
+	TimeZone      string      `json:"time_zone,omitempty" validate:"max=64" default:"UTC" example:"Europe/Berlin" description:"IANA name of the zone by whose clock cron expressions are read. An hour that this clock skips has no firing; what happens in one that it repeats the preview shows."`
 	JitterSeconds int         `json:"jitter_seconds,omitempty" validate:"min=0,max=86400" description:"Firings are put off by up to so many seconds, each by its own share, never beyond the next."`
 	StartAt       *clock.Time `json:"start_at,omitempty" description:"No firing before this time."`
 	EndAt         *clock.Time `json:"end_at,omitempty" description:"No firing after this time."`
@@ -39,8 +39,8 @@ const (
 	meanOf = 60
 )
 
-// compile gives the plan of a spec, at a time from which it is to fire. Errors: Invalid, with the field.
-func (s Spec) compile(rules Rules, now time.Time) (Plan, error) {
+// Compile gives the plan of a spec, at a time from which it is to fire. Errors: Invalid, with the field.
+func (s Spec) Compile(rules Rules, now time.Time) (Plan, error) {
 	zone, err := location(s.TimeZone)
 	if err != nil {
 		return Plan{}, err
@@ -104,7 +104,7 @@ func (p Plan) check(rules Rules, now time.Time) error {
 	return nil
 }
 
-// spec is compile backwards. Calendars that Temporal was given by other means come as expressions of its own form.
+// spec is Compile backwards. Calendars that Temporal was given by other means come as expressions of its own form.
 func (p Plan) spec() Spec {
 	s := Spec{TimeZone: cmp.Or(p.Zone.String(), "UTC"), JitterSeconds: int(p.Jitter / time.Second)}
 	for _, c := range p.Calendars {
