@@ -34,7 +34,7 @@ func TestGolden(t *testing.T) {
 
 // allRoutes is the table as the process serves it. The handlers are never called here.
 func allRoutes() []Route {
-	return slices.Concat(RunRoutes(nil, nil), RuntimeRoutes(nil), AgentRoutes(nil), ThreadRoutes(nil), WebhookRoutes(nil, nil), AuditRoutes(nil))
+	return slices.Concat(RunRoutes(nil, nil), RuntimeRoutes(nil), AgentRoutes(nil), ThreadRoutes(nil), WebhookRoutes(nil, nil), AuditRoutes(nil), ScheduleRoutes(nil))
 }
 
 func withHealth(routes []Route) []Route { return append(routes, healthRoutes(nil, nil)...) }

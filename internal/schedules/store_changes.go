@@ -94,7 +94,7 @@ func (s store) skips(ctx context.Context, schedule uuid.UUID, from, to time.Time
 // kindOf says what brought about the firing of a nominal time.
 func (s store) kindOf(ctx context.Context, schedule uuid.UUID, nominal time.Time) (Kind, error) {
 	kind, ok, err := postgres.One(ctx, s.db, `select case kind when 'triggered' then 'trigger' else 'backfill' end from schedule_changes
-		where tenant_id = (select lari.tenant_id()) and schedule_id = $1 and changed_at >= $2 - interval '1 minute'
+		where tenant_id = (select lari.tenant_id()) and schedule_id = $1 and changed_at >= $2::timestamptz - interval '1 minute'
 			and (kind = 'triggered' and from_at = $2 or kind = 'backfilled' and $2 between from_at and to_at)
 		order by kind desc limit 1`, []any{schedule, nominal}, pgx.RowTo[Kind])
 	if err == nil && !ok {
