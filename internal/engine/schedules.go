@@ -23,12 +23,16 @@ import (
 
 var _ schedules.Engine = (*Engine)(nil)
 
+// scheduleLimit bounds one call about a schedule. Temporal's own worker answers them, which takes some seconds to
+// begin in a namespace that has had no schedule.
+const scheduleLimit = 10 * time.Second
+
 // CreateSchedule makes a schedule; one that exists is no error.
 func (e *Engine) CreateSchedule(ctx context.Context, d schedules.Definition) error {
 	if !e.prepared.Load() {
 		return fault.New(fault.Unavailable, "Temporal cannot be reached, or is being prepared.").After(retryUnavailable)
 	}
-	ctx, stop := limited(ctx)
+	ctx, stop := limitedTo(ctx, scheduleLimit)
 	defer stop()
 	spec := specOf(d.Plan)
 	_, err := e.client.ScheduleClient().Create(ctx, client.ScheduleOptions{
@@ -61,7 +65,7 @@ func firing(d schedules.Definition) *client.ScheduleWorkflowAction {
 
 // FindSchedule gives what Temporal holds; found is false when it knows no such schedule.
 func (e *Engine) FindSchedule(ctx context.Context, tenant, id uuid.UUID) (h schedules.Held, found bool, err error) {
-	ctx, stop := limited(ctx)
+	ctx, stop := limitedTo(ctx, scheduleLimit)
 	defer stop()
 	d, err := e.handle(ctx, tenant, id).Describe(ctx)
 	var missing *serviceerror.NotFound
@@ -100,7 +104,7 @@ func (e *Engine) FindSchedule(ctx context.Context, tenant, id uuid.UUID) (h sche
 
 // UpdateSchedule replaces plan, policy and name; whether it is paused stays.
 func (e *Engine) UpdateSchedule(ctx context.Context, d schedules.Definition) error {
-	ctx, stop := limited(ctx)
+	ctx, stop := limitedTo(ctx, scheduleLimit)
 	defer stop()
 	spec := specOf(d.Plan)
 	return scheduleFault(e.handle(ctx, d.TenantID, d.ID).Update(ctx, client.ScheduleUpdateOptions{
@@ -117,28 +121,28 @@ func (e *Engine) UpdateSchedule(ctx context.Context, d schedules.Definition) err
 
 // DeleteSchedule ends a schedule; none is no error.
 func (e *Engine) DeleteSchedule(ctx context.Context, tenant, id uuid.UUID) error {
-	ctx, stop := limited(ctx)
+	ctx, stop := limitedTo(ctx, scheduleLimit)
 	defer stop()
 	return ignoreEnded(e.handle(ctx, tenant, id).Delete(ctx))
 }
 
 // PauseSchedule keeps a schedule from firing.
 func (e *Engine) PauseSchedule(ctx context.Context, tenant, id uuid.UUID, note string) error {
-	ctx, stop := limited(ctx)
+	ctx, stop := limitedTo(ctx, scheduleLimit)
 	defer stop()
 	return scheduleFault(e.handle(ctx, tenant, id).Pause(ctx, client.SchedulePauseOptions{Note: note}))
 }
 
 // ResumeSchedule lets a schedule fire again.
 func (e *Engine) ResumeSchedule(ctx context.Context, tenant, id uuid.UUID, note string) error {
-	ctx, stop := limited(ctx)
+	ctx, stop := limitedTo(ctx, scheduleLimit)
 	defer stop()
 	return scheduleFault(e.handle(ctx, tenant, id).Unpause(ctx, client.ScheduleUnpauseOptions{Note: note}))
 }
 
 // TriggerSchedule fires now. The SDK's own call cannot give a nominal time.
 func (e *Engine) TriggerSchedule(ctx context.Context, tenant, id uuid.UUID, nominal time.Time, o schedules.Overlap) error {
-	ctx, stop := limited(ctx)
+	ctx, stop := limitedTo(ctx, scheduleLimit)
 	defer stop()
 	_, err := e.client.WorkflowService().PatchSchedule(ctx, &workflowservice.PatchScheduleRequest{
 		Namespace: e.namespace, ScheduleId: workflows.ScheduleID(tenant, id), RequestId: uuid.NewString(),
@@ -151,7 +155,7 @@ func (e *Engine) TriggerSchedule(ctx context.Context, tenant, id uuid.UUID, nomi
 
 // BackfillSchedule fires for each firing time of a span.
 func (e *Engine) BackfillSchedule(ctx context.Context, tenant, id uuid.UUID, from, to time.Time, o schedules.Overlap) error {
-	ctx, stop := limited(ctx)
+	ctx, stop := limitedTo(ctx, scheduleLimit)
 	defer stop()
 	return scheduleFault(e.handle(ctx, tenant, id).Backfill(ctx, client.ScheduleBackfillOptions{
 		Backfill: []client.ScheduleBackfill{{Start: from, End: to, Overlap: overlapOf(o)}},

@@ -148,7 +148,7 @@ func (r row) view(h Held, found bool, now time.Time) Schedule {
 	}
 	switch {
 	case h.Paused:
-		s.State = Paused
+		s.State, s.NextFirings = Paused, []clock.Time{}
 	case len(h.Plan.Next(now, 1)) == 0:
 		s.State = Ended
 	}

@@ -35,12 +35,12 @@ func TestTriggersAndBackfills(t *testing.T) {
 	asked := map[time.Time]bool{}
 	for range 3 { // within a second, and of a paused schedule
 		var triggered struct{ At time.Time }
-		x.Do(t, "POST", schedulePath(made.ID, "/trigger"), `{"overlap": "allow_all"}`).Want(t, 202, &triggered)
+		askSchedule(t, x, "POST", schedulePath(made.ID, "/trigger"), `{"overlap": "allow_all"}`).Want(t, 202, &triggered)
 		asked[triggered.At] = true
 	}
 	harness.Eventually(t, within, "each trigger has a run", func() bool { return statuses(runsOf(t, x, made.ID))["completed"] == 3 })
 	var line timeline
-	x.Do(t, "GET", schedulePath(made.ID, "/firings?to="+time.Now().Add(time.Minute).UTC().Format(time.RFC3339)), nil).Want(t, 200, &line)
+	askSchedule(t, x, "GET", schedulePath(made.ID, "/firings?to="+time.Now().Add(time.Minute).UTC().Format(time.RFC3339)), nil).Want(t, 200, &line)
 	for _, e := range line.Items {
 		if !asked[e.At] || e.Kind != "trigger" || e.Result != "fired" {
 			t.Errorf("%+v was not triggered", e)
@@ -55,13 +55,13 @@ func TestTriggersAndBackfills(t *testing.T) {
 	span := fmt.Sprintf(`{"start": %q, "end": %q, "overlap": "buffer_all"}`, end.Add(-2*time.Hour).Format(time.RFC3339), end.Format(time.RFC3339))
 	for round := range 2 { // also what has been fired before
 		var backfilled struct{ Firings int }
-		x.Do(t, "POST", schedulePath(hourly.ID, "/backfill"), span).Want(t, 202, &backfilled)
+		askSchedule(t, x, "POST", schedulePath(hourly.ID, "/backfill"), span).Want(t, 202, &backfilled)
 		harness.Eventually(t, within, "the past has runs", func() bool { return statuses(runsOf(t, x, hourly.ID))["completed"] == 3*(round+1) })
 		if backfilled.Firings != 3 {
 			t.Errorf("%d firings were asked for", backfilled.Firings)
 		}
 	}
-	x.Do(t, "GET", schedulePath(hourly.ID, "/firings"), nil).Want(t, 200, &line)
+	askSchedule(t, x, "GET", schedulePath(hourly.ID, "/firings"), nil).Want(t, 200, &line)
 	if n := line.results(); len(line.Items) != 6 || n["fired"] != 6 || line.Items[0].Kind != "backfill" || !strings.HasSuffix(line.Items[0].Local, "+07:00") {
 		t.Errorf("the timeline is %+v", line)
 	}
@@ -72,7 +72,7 @@ func TestTriggersAndBackfills(t *testing.T) {
 		`{"start": "2020-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z"}`: "future",
 		`{"start": "2020-01-02T00:00:00Z", "end": "2020-01-01T00:00:00Z"}`: "before start",
 	} {
-		if p := x.Do(t, "POST", schedulePath(hourly.ID, "/backfill"), body).WantProblem(t, 422, "validation_failed"); !strings.Contains(p.Detail, rule) {
+		if p := askSchedule(t, x, "POST", schedulePath(hourly.ID, "/backfill"), body).WantProblem(t, 422, "validation_failed"); !strings.Contains(p.Detail, rule) {
 			t.Errorf("%s: %s", body, p.Detail)
 		}
 	}
@@ -83,11 +83,11 @@ func TestPauseSkipAndDelete(t *testing.T) {
 	s, _, x := scheduling(t)
 	made := createSchedule(t, x, `"spec": {"every": [{"every_seconds": 2}]}`)
 	var ahead struct{ Items []struct{ At time.Time } }
-	x.Do(t, "GET", schedulePath(made.ID, "/next?count=5"), nil).Want(t, 200, &ahead)
+	askSchedule(t, x, "GET", schedulePath(made.ID, "/next?count=5"), nil).Want(t, 200, &ahead)
 	left := ahead.Items[3].At
 	for range 2 { // asked twice
 		var skipping schedule
-		x.Do(t, "POST", schedulePath(made.ID, "/skip"), map[string]any{"at": left}).Want(t, 200, &skipping)
+		askSchedule(t, x, "POST", schedulePath(made.ID, "/skip"), map[string]any{"at": left}).Want(t, 200, &skipping)
 		if len(skipping.Skipped) != 1 || !skipping.Skipped[0].Equal(left) {
 			t.Errorf("left out are %v", skipping.Skipped)
 		}
@@ -96,11 +96,11 @@ func TestPauseSkipAndDelete(t *testing.T) {
 		fmt.Sprintf(`{"at": %q}`, left.Add(time.Second+time.Hour).Format(time.RFC3339)): "next one after it is " + left.Add(2*time.Second+time.Hour).Format(time.RFC3339),
 		`{"at": "2020-01-01T00:00:00Z"}`:                                                "future",
 	} {
-		if p := x.Do(t, "POST", schedulePath(made.ID, "/skip"), body).WantProblem(t, 422, "validation_failed"); !strings.Contains(p.Detail, says) {
+		if p := askSchedule(t, x, "POST", schedulePath(made.ID, "/skip"), body).WantProblem(t, 422, "validation_failed"); !strings.Contains(p.Detail, says) {
 			t.Errorf("%s: %s", body, p.Detail)
 		}
 	}
-	x.Do(t, "GET", schedulePath(made.ID, "/next?count=5"), nil).Want(t, 200, &ahead)
+	askSchedule(t, x, "GET", schedulePath(made.ID, "/next?count=5"), nil).Want(t, 200, &ahead)
 	for _, m := range ahead.Items {
 		if m.At.Equal(left) {
 			t.Error("what is left out is still among the next ones")
@@ -117,7 +117,7 @@ func TestPauseSkipAndDelete(t *testing.T) {
 	}
 
 	var paused schedule
-	x.Do(t, "POST", schedulePath(made.ID, "/pause"), `{"note": "the source moves"}`).Want(t, 200, &paused)
+	askSchedule(t, x, "POST", schedulePath(made.ID, "/pause"), `{"note": "the source moves"}`).Want(t, 200, &paused)
 	if paused.State != "paused" || paused.Note != "the source moves" {
 		t.Errorf("paused it is %+v", paused)
 	}
@@ -128,15 +128,15 @@ func TestPauseSkipAndDelete(t *testing.T) {
 		}
 	}
 	fired := len(runsOf(t, x, made.ID))
-	x.Do(t, "POST", schedulePath(made.ID, "/resume"), nil).Want(t, 200, &paused)
+	askSchedule(t, x, "POST", schedulePath(made.ID, "/resume"), nil).Want(t, 200, &paused)
 	if paused.State != "active" || !strings.Contains(paused.Note, actor) {
 		t.Errorf("resumed it is %+v", paused)
 	}
 	harness.Eventually(t, within, "it fires again", func() bool { return len(runsOf(t, x, made.ID)) > fired })
 
-	x.Do(t, "DELETE", schedulePath(made.ID, ""), nil).Want(t, 204)
-	x.Do(t, "GET", schedulePath(made.ID, ""), nil).WantProblem(t, 404, "not_found")
-	x.Do(t, "DELETE", schedulePath(made.ID, ""), nil).WantProblem(t, 404, "not_found")
+	askSchedule(t, x, "DELETE", schedulePath(made.ID, ""), nil).Want(t, 204)
+	askSchedule(t, x, "GET", schedulePath(made.ID, ""), nil).WantProblem(t, 404, "not_found")
+	askSchedule(t, x, "DELETE", schedulePath(made.ID, ""), nil).WantProblem(t, 404, "not_found")
 	_, err := s.Temporal.ScheduleClient().GetHandle(t.Context(), workflows.ScheduleID(x.ID, made.ID)).Describe(t.Context())
 	if _, gone := err.(*serviceerror.NotFound); !gone { //nolint:errorlint // it is not wrapped
 		t.Errorf("Temporal still has it: %v", err)
@@ -151,11 +151,11 @@ func TestSchedulesAreChanged(t *testing.T) {
 	s, p, x := scheduling(t)
 	made := createSchedule(t, x, `%s, "overlap": "buffer_one"`, yearly)
 	var changed schedule
-	x.Do(t, "PATCH", schedulePath(made.ID, ""), `{"name": "renamed", "spec": {"cron": ["0 9 13 * fri"], "time_zone": "Europe/Berlin"}, "run": {"input": "else"}}`).Want(t, 200, &changed)
+	askSchedule(t, x, "PATCH", schedulePath(made.ID, ""), `{"name": "renamed", "spec": {"cron": ["0 9 13 * fri"], "time_zone": "Europe/Berlin"}, "run": {"input": "else"}}`).Want(t, 200, &changed)
 	if changed.Name != "renamed" || changed.Overlap != "buffer_one" || changed.Spec.TimeZone != "Europe/Berlin" || changed.Spec.Cron[0] != "0 9 13 * fri" {
 		t.Errorf("changed it is %+v", changed)
 	}
-	x.Do(t, "POST", schedulePath(made.ID, "/trigger"), nil).Want(t, 202)
+	askSchedule(t, x, "POST", schedulePath(made.ID, "/trigger"), nil).Want(t, 202)
 	harness.Eventually(t, within, "it fires", func() bool { return statuses(runsOf(t, x, made.ID))["completed"] == 1 })
 	if body := string(x.Do(t, "GET", "/v1/runs?schedule_id="+made.ID.String(), nil).Body); !strings.Contains(body, `"else"`) {
 		t.Errorf("the run is not of the new template: %s", body)
@@ -169,7 +169,7 @@ func TestSchedulesAreChanged(t *testing.T) {
 		`{"spec": {"cron": ["@daily"], "time_zone": "Mars"}}`:           "spec.time_zone",
 		`{"run": {"input": "go", "budget": {"max_cost_usd": "cheap"}}}`: "run.budget.max_cost_usd",
 	} {
-		if p := x.Do(t, "PATCH", schedulePath(made.ID, ""), body).WantProblem(t, 422, "validation_failed"); p.Errors[0].Field != field {
+		if p := askSchedule(t, x, "PATCH", schedulePath(made.ID, ""), body).WantProblem(t, 422, "validation_failed"); p.Errors[0].Field != field {
 			t.Errorf("%s: %+v", body, p.Errors)
 		}
 	}
@@ -180,9 +180,9 @@ func TestSchedulesAreChanged(t *testing.T) {
 		t.Errorf("what Temporal has lost is %+v", lost)
 	}
 	firings(t, x, made.ID)
-	x.Do(t, "POST", schedulePath(made.ID, "/pause"), nil).WantProblem(t, 409, "conflict")
-	x.Do(t, "POST", schedulePath(made.ID, "/trigger"), nil).WantProblem(t, 409, "conflict")
-	x.Do(t, "PATCH", schedulePath(made.ID, ""), `{"spec": {"cron": ["@daily"]}}`).Want(t, 200, &changed)
+	askSchedule(t, x, "POST", schedulePath(made.ID, "/pause"), nil).WantProblem(t, 409, "conflict")
+	askSchedule(t, x, "POST", schedulePath(made.ID, "/trigger"), nil).WantProblem(t, 409, "conflict")
+	askSchedule(t, x, "PATCH", schedulePath(made.ID, ""), `{"spec": {"cron": ["@daily"]}}`).Want(t, 200, &changed)
 	if changed.State != "active" || changed.Name != "renamed" {
 		t.Errorf("made anew it is %+v", changed)
 	}
@@ -192,7 +192,7 @@ func TestSchedulesAreChanged(t *testing.T) {
 		half := createSchedule(t, x, yearly)
 		_, err := s.Database.Conn(t).Exec(t.Context(), `update schedules set state = $2, updated_at = now() - interval '5 minutes' where id = $1`, half.ID, state)
 		must(t, err)
-		x.Do(t, "GET", schedulePath(half.ID, ""), nil).WantProblem(t, 404, "not_found")
+		askSchedule(t, x, "GET", schedulePath(half.ID, ""), nil).WantProblem(t, 404, "not_found")
 		must(t, p.App.Schedules.Sweep(t.Context()))
 		_, err = s.Temporal.ScheduleClient().GetHandle(t.Context(), workflows.ScheduleID(x.ID, half.ID)).Describe(t.Context())
 		if _, gone := err.(*serviceerror.NotFound); !gone { //nolint:errorlint // it is not wrapped
@@ -216,18 +216,18 @@ func TestSchedulesOfATenant(t *testing.T) {
 		{"GET", ""}, {"PATCH", ""}, {"DELETE", ""}, {"POST", "/pause"}, {"POST", "/resume"}, {"POST", "/trigger"}, {"GET", "/next"}, {"GET", "/firings"},
 	} {
 		var body any
-		if route[0] != "GET" {
+		if route[0] != "GET" && route[0] != "DELETE" {
 			body = `{}`
 		}
-		x.Do(t, route[0], schedulePath(theirs.ID, route[1]), body).WantProblem(t, 404, "not_found")
+		askSchedule(t, x, route[0], schedulePath(theirs.ID, route[1]), body).WantProblem(t, 404, "not_found")
 	}
-	x.Do(t, "POST", schedulePath(theirs.ID, "/skip"), `{"at": "2099-01-01T00:00:00Z"}`).WantProblem(t, 404, "not_found")
-	x.Do(t, "POST", schedulePath(theirs.ID, "/backfill"), `{"start": "2020-01-01T00:00:00Z", "end": "2021-01-01T00:00:00Z"}`).WantProblem(t, 404, "not_found")
+	askSchedule(t, x, "POST", schedulePath(theirs.ID, "/skip"), `{"at": "2099-01-01T00:00:00Z"}`).WantProblem(t, 404, "not_found")
+	askSchedule(t, x, "POST", schedulePath(theirs.ID, "/backfill"), `{"start": "2020-01-01T00:00:00Z", "end": "2021-01-01T00:00:00Z"}`).WantProblem(t, 404, "not_found")
 	var list struct {
 		Items      []schedule
 		NextCursor *string `json:"next_cursor"`
 	}
-	x.Do(t, "GET", "/v1/schedules", nil).Want(t, 200, &list)
+	askSchedule(t, x, "GET", "/v1/schedules", nil).Want(t, 200, &list)
 	if len(list.Items) != 1 || list.Items[0].ID != mine.ID {
 		t.Errorf("the list has %+v", list.Items)
 	}
@@ -236,16 +236,16 @@ func TestSchedulesOfATenant(t *testing.T) {
 	key := uuid.NewString()
 	var first, again schedule
 	body := `{"name": "keyed", "run": {"input": "go"}, ` + yearly + `}`
-	x.Do(t, "POST", "/v1/schedules", body, "Idempotency-Key", key).Want(t, 201, &first)
-	x.Do(t, "POST", "/v1/schedules", body, "Idempotency-Key", key).Want(t, 201, &again)
+	askSchedule(t, x, "POST", "/v1/schedules", body, "Idempotency-Key", key).Want(t, 201, &first)
+	askSchedule(t, x, "POST", "/v1/schedules", body, "Idempotency-Key", key).Want(t, 201, &again)
 	if first.ID != again.ID {
 		t.Errorf("one key made %s and %s", first.ID, again.ID)
 	}
-	x.Do(t, "GET", "/v1/schedules?limit=1", nil).Want(t, 200, &list)
+	askSchedule(t, x, "GET", "/v1/schedules?limit=1", nil).Want(t, 200, &list)
 	if list.Items[0].ID != first.ID || list.NextCursor == nil {
 		t.Fatalf("the first page is %+v", list)
 	}
-	x.Do(t, "GET", "/v1/schedules?limit=1&cursor="+*list.NextCursor, nil).Want(t, 200, &list)
+	askSchedule(t, x, "GET", "/v1/schedules?limit=1&cursor="+*list.NextCursor, nil).Want(t, 200, &list)
 	if list.Items[0].ID != mine.ID || list.NextCursor != nil {
 		t.Errorf("the second page is %+v", list)
 	}
@@ -283,11 +283,11 @@ func TestSchedulesOfATenant(t *testing.T) {
 		TimeZone string `json:"time_zone"`
 		Items    []struct{ Local string }
 	}
-	x.Do(t, "POST", "/v1/schedules/preview", `{"spec": {"cron": ["0 9 * * *"], "time_zone": "Asia/Jakarta"}, "from": "2030-01-01T02:00:00Z", "count": 2}`).Want(t, 200, &preview)
+	askSchedule(t, x, "POST", "/v1/schedules/preview", `{"spec": {"cron": ["0 9 * * *"], "time_zone": "Asia/Jakarta"}, "from": "2030-01-01T02:00:00Z", "count": 2}`).Want(t, 200, &preview)
 	if len(preview.Items) != 2 || preview.Items[0].Local != "2030-01-01T09:00:00+07:00" {
 		t.Errorf("the preview is %+v", preview)
 	}
-	x.Do(t, "POST", "/v1/schedules/preview", `{"spec": {"cron": ["0 0 31 feb *"]}}`).WantProblem(t, 422, "validation_failed")
+	askSchedule(t, x, "POST", "/v1/schedules/preview", `{"spec": {"cron": ["0 0 31 feb *"]}}`).WantProblem(t, 422, "validation_failed")
 }
 
 // What stands against a run stands against a firing, and the timeline says so.
@@ -295,7 +295,7 @@ func TestFiringsThatAreRefusedOrWait(t *testing.T) {
 	t.Parallel()
 	s, p, _ := scheduling(t, fakellm.Rule{Contains: "fail", Reply: fakellm.Reply{Failure: &fakellm.Failure{Status: http.StatusBadRequest}}})
 	trigger := func(t *testing.T, x *harness.Tenant, id uuid.UUID) {
-		x.Do(t, "POST", schedulePath(id, "/trigger"), nil).Want(t, 202)
+		askSchedule(t, x, "POST", schedulePath(id, "/trigger"), nil).Want(t, 202)
 	}
 	wantLast := func(t *testing.T, x *harness.Tenant, id uuid.UUID, result, code string) entry {
 		t.Helper()
@@ -385,7 +385,7 @@ func TestFiringsOutliveTheirWorker(t *testing.T) {
 	front := s.Start(t, app.Options{API: true})
 	x := front.NewTenant(t, agents.Config{})
 	made := createSchedule(t, x, yearly)
-	x.Do(t, "POST", schedulePath(made.ID, "/trigger"), nil).Want(t, 202)
+	askSchedule(t, x, "POST", schedulePath(made.ID, "/trigger"), nil).Want(t, 202)
 	harness.Eventually(t, within, "the timeline says that no worker is there", func() bool {
 		line := firings(t, x, made.ID).Items
 		return len(line) == 0 // a trigger is none of the spec's times: it is seen once a worker has taken it on
@@ -400,7 +400,7 @@ func TestFiringsOutliveTheirWorker(t *testing.T) {
 	}
 
 	told := createSchedule(t, x, `%s, "run": {"input": "a story"}`, yearly)
-	x.Do(t, "POST", schedulePath(told.ID, "/trigger"), nil).Want(t, 202)
+	askSchedule(t, x, "POST", schedulePath(told.ID, "/trigger"), nil).Want(t, 202)
 	r = going(t, x, told.ID, 1)[0]
 	at := firings(t, x, told.ID).Items[0].At
 	must(t, s.Temporal.TerminateWorkflow(t.Context(), workflows.ScheduleID(x.ID, told.ID)+"-"+at.Format(time.RFC3339), "", "enough"))

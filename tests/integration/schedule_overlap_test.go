@@ -87,7 +87,7 @@ func TestOverlapPolicies(t *testing.T) {
 			x := p.NewTenant(t, agents.Config{})
 			made := createSchedule(t, x, `"spec": {"every": [{"every_seconds": 2}]}, "overlap": %q`, policy)
 			check(t, x, made.ID)
-			x.Do(t, "DELETE", schedulePath(made.ID, ""), nil).Want(t, 204)
+			askSchedule(t, x, "DELETE", schedulePath(made.ID, ""), nil).Want(t, 204)
 		})
 	}
 }

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -71,9 +72,10 @@ func createSchedule(t testing.TB, x *harness.Tenant, body string, args ...any) s
 	if !strings.Contains(full, `"run":`) {
 		full = `{"run": {"input": "go"}, ` + full[1:]
 	}
-	harness.Eventually(t, within, "the schedule is made", func() bool { // a namespace's attributes are known everywhere after a moment
-		a := x.Do(t, "POST", "/v1/schedules", full)
-		if a.Status == 422 && s.ID == uuid.Nil && strings.Contains(string(a.Body), "refused by Temporal") {
+	key := uuid.NewString()
+	harness.Eventually(t, 2*within, "the schedule is made", func() bool {
+		a := x.Do(t, "POST", "/v1/schedules", full, "Idempotency-Key", key)
+		if a.Status == http.StatusServiceUnavailable { // Temporal's own worker takes a moment to begin in a new namespace
 			return false
 		}
 		a.Want(t, 201, &s)
@@ -85,7 +87,7 @@ func createSchedule(t testing.TB, x *harness.Tenant, body string, args ...any) s
 func findSchedule(t testing.TB, x *harness.Tenant, id uuid.UUID) schedule {
 	t.Helper()
 	var s schedule
-	x.Do(t, "GET", schedulePath(id, ""), nil).Want(t, 200, &s)
+	askSchedule(t, x, "GET", schedulePath(id, ""), nil).Want(t, 200, &s)
 	return s
 }
 
@@ -95,7 +97,7 @@ func schedulePath(id uuid.UUID, rest string) string { return "/v1/schedules/" + 
 func firings(t testing.TB, x *harness.Tenant, id uuid.UUID) timeline {
 	t.Helper()
 	var l timeline
-	x.Do(t, "GET", schedulePath(id, "/firings?from="+time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)), nil).Want(t, 200, &l)
+	askSchedule(t, x, "GET", schedulePath(id, "/firings?from="+time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)), nil).Want(t, 200, &l)
 	return l
 }
 
@@ -136,4 +138,15 @@ func statuses(all []harness.Run) map[string]int {
 		n[r.Status]++
 	}
 	return n
+}
+
+// askSchedule is Do that asks again while Temporal is too busy to answer: schedules are asked about there, and the server
+// of the tests serves everybody.
+func askSchedule(t testing.TB, x *harness.Tenant, method, path string, body any, headers ...string) (a harness.Answer) {
+	t.Helper()
+	harness.Eventually(t, 2*within, method+" "+path+" is answered", func() bool {
+		a = x.Do(t, method, path, body, headers...)
+		return a.Status != http.StatusServiceUnavailable
+	})
+	return a
 }
