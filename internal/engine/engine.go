@@ -83,7 +83,9 @@ const callLimit = 5 * time.Second
 
 // limited bounds a call. The SDK gives a request half of what its context has left and does not repeat one
 // that took so long; the deadline that it sees is therefore twice as far away as the end.
-func limited(ctx context.Context) (context.Context, context.CancelFunc) { return limitedTo(ctx, callLimit) }
+func limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	return limitedTo(ctx, callLimit)
+}
 
 func limitedTo(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	ctx, stop := context.WithTimeout(ctx, 2*limit)

@@ -177,12 +177,11 @@ func writeSet(set, all uint64) string {
 	}
 	var items []string
 	for _, r := range Spans(set) {
-		switch {
-		case r[0] == r[1]:
-			items = append(items, strconv.Itoa(r[0]))
-		default:
-			items = append(items, fmt.Sprintf("%d-%d", r[0], r[1]))
+		item := strconv.Itoa(r[0])
+		if r[1] > r[0] {
+			item += "-" + strconv.Itoa(r[1])
 		}
+		items = append(items, item)
 	}
 	return strings.Join(items, ",")
 }

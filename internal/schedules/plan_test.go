@@ -45,26 +45,31 @@ func TestTimesByTheClock(t *testing.T) {
 		want  string
 	}{
 		"working days": {
-			Spec{Cron: []string{"0 9 * * 1-5"}, TimeZone: "Europe/Berlin"}, "2026-11-27T08:00:00Z",
+			Spec{Cron: []string{"0 9 * * 1-5"}, TimeZone: "Europe/Berlin"},
+			"2026-11-27T08:00:00Z",
 			"2026-11-30T09:00:00+01 2026-12-01T09:00:00+01 2026-12-02T09:00:00+01",
 		},
 		"the clock skips an hour": { // 29 March 2026: 02:00 is 03:00
-			Spec{Cron: []string{"30 2 * * *"}, TimeZone: "Europe/Berlin"}, "2026-03-27T12:00:00Z",
+			Spec{Cron: []string{"30 2 * * *"}, TimeZone: "Europe/Berlin"},
+			"2026-03-27T12:00:00Z",
 			"2026-03-28T02:30:00+01 2026-03-30T02:30:00+02 2026-03-31T02:30:00+02",
 		},
 		"the clock repeats an hour": { // 25 October 2026: 03:00 is 02:00
-			Spec{Cron: []string{"30 2 * * *"}, TimeZone: "Europe/Berlin"}, "2026-10-24T12:00:00Z",
+			Spec{Cron: []string{"30 2 * * *"}, TimeZone: "Europe/Berlin"},
+			"2026-10-24T12:00:00Z",
 			"2026-10-25T02:30:00+01 2026-10-26T02:30:00+01 2026-10-27T02:30:00+01",
 		},
 		"midnight does not exist": { // Santiago, 6 September 2026: 00:00 is 01:00
-			Spec{Cron: []string{"0 1 * * *"}, TimeZone: "America/Santiago"}, "2026-09-05T12:00:00Z",
+			Spec{Cron: []string{"0 1 * * *"}, TimeZone: "America/Santiago"},
+			"2026-09-05T12:00:00Z",
 			"2026-09-06T01:00:00-03 2026-09-07T01:00:00-03 2026-09-08T01:00:00-03",
 		},
 		"leap day":   {Spec{Cron: []string{"0 0 29 2 *"}}, "2026-01-01T00:00:00Z", "2028-02-29T00:00:00+00 2032-02-29T00:00:00+00 2036-02-29T00:00:00+00"},
 		"either day": {Spec{Cron: []string{"0 0 13 * fri"}}, "2026-11-10T00:00:00Z", "2026-11-13T00:00:00+00 2026-11-20T00:00:00+00 2026-11-27T00:00:00+00"},
 		"interval":   {Spec{Every: []Every{{EverySeconds: 3600, OffsetSeconds: 60}}}, "2026-11-10T00:01:00Z", "2026-11-10T01:01:00+00 2026-11-10T02:01:00+00 2026-11-10T03:01:00+00"},
 		"both, each once": {
-			Spec{Cron: []string{"0 * * * *", "*/30 * * * *"}, Every: []Every{{EverySeconds: 1800}}}, "2026-11-10T00:00:00Z",
+			Spec{Cron: []string{"0 * * * *", "*/30 * * * *"}, Every: []Every{{EverySeconds: 1800}}},
+			"2026-11-10T00:00:00Z",
 			"2026-11-10T00:30:00+00 2026-11-10T01:00:00+00 2026-11-10T01:30:00+00",
 		},
 	} {
