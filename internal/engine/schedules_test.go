@@ -80,7 +80,7 @@ func TestPlansAreWhatTemporalDoes(t *testing.T) {
 	tenant := uuid.New()
 	var group errgroup.Group
 	group.SetLimit(4)
-	for n := 0; n < 40; {
+	for n := 0; n < 200; {
 		spec := random.spec()
 		at := time.Unix(1_767_225_600+random.Int64N(4*365*86400), 0) // 2026 to 2029
 		plan, err := spec.Compile(schedules.Rules{}, at)

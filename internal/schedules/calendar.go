@@ -53,6 +53,12 @@ func (r reading) on(hour, minute, sec int) time.Time {
 	return time.Date(r.year, r.month, r.day, hour, minute, sec, 0, r.zone)
 }
 
+// hasMidnight reports whether the reading's day begins at midnight.
+func (r reading) hasMidnight() bool {
+	t := r.on(0, 0, 0)
+	return t.Day() == r.day && t.Hour() == 0
+}
+
 // carry makes a reading of one in which fields have run over. An hour to whose successor it is longer than an hour
 // is read again.
 func (r *reading) carry() {

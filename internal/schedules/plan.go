@@ -32,8 +32,9 @@ func (p Plan) Times(after time.Time) iter.Seq[time.Time] {
 		if before := p.StartAt.Add(-time.Second); !p.StartAt.IsZero() && after.Before(before) {
 			after = before
 		}
+		seen := make([]sighting, len(p.Calendars))
 		for {
-			next, ok := p.next(after)
+			next, ok := p.next(after, seen)
 			if !ok || !next.After(after) || !p.EndAt.IsZero() && next.After(p.EndAt) {
 				return
 			}
@@ -45,17 +46,33 @@ func (p Plan) Times(after time.Time) iter.Seq[time.Time] {
 	}
 }
 
-// next gives the first time after an instant, excluded or not. All calendars are asked each time, as Temporal does:
-// where the clock repeats an hour the answer depends on the instant.
-func (p Plan) next(after time.Time) (next time.Time, ok bool) {
+// sighting is what a calendar answered last.
+type sighting struct {
+	at    time.Time
+	known bool
+	none  bool // there is no time any more
+}
+
+// farOff is how far ahead a sighting holds whatever lies before it.
+const farOff = 48 * time.Hour
+
+// next gives the first time after an instant, excluded or not. Calendars are asked each time, as Temporal does: where
+// the clock repeats an hour, or skips midnight, the answer depends on the instant. Only what is far off is remembered,
+// for a calendar that fires once in ten years takes long to ask.
+func (p Plan) next(after time.Time, seen []sighting) (next time.Time, ok bool) {
 	first := func(t time.Time) {
 		if t.Year() <= lastYear && (!ok || t.Before(next)) {
 			next, ok = t, true
 		}
 	}
-	for _, c := range p.Calendars {
-		if t, found := c.next(after, p.Zone); found {
-			first(t)
+	odd := !readingOf(after, p.Zone).hasMidnight()
+	for i, c := range p.Calendars {
+		if s := &seen[i]; !s.known || odd || !s.none && s.at.Sub(after) < farOff {
+			at, found := c.next(after, p.Zone)
+			*s = sighting{at: at, known: true, none: !found}
+		}
+		if !seen[i].none {
+			first(seen[i].at)
 		}
 	}
 	for _, i := range p.Intervals {

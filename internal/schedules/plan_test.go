@@ -174,3 +174,19 @@ func TestRunIDs(t *testing.T) {
 		t.Error("two firings of one time share a run")
 	}
 }
+
+// Calendars that are slow to ask do not make a plan slow.
+func TestRareTimesAreCheap(t *testing.T) {
+	t.Parallel()
+	s := Spec{Every: []Every{{EverySeconds: 60}}}
+	for range 20 {
+		s.Cron = append(s.Cron, "0 0 30 2 *")
+	}
+	p, began := plan(t, s), time.Now()
+	if n := len(p.Next(time.Now(), counted)); n != counted {
+		t.Errorf("%d firings", n)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}

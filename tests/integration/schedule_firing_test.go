@@ -2,8 +2,10 @@ package integration
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,7 +14,9 @@ import (
 	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/app"
 	"github.com/larirun/lari/internal/event"
+	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/internal/schedules"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
 	"github.com/larirun/lari/workflows"
@@ -144,4 +148,77 @@ func ignoreCancelled(err error) error {
 		return nil
 	}
 	return err
+}
+
+// A firing that is brought twice at once, and whose workflow dies before it starts the run, has one run, which the
+// dispatcher starts.
+func TestAFiringThatIsBroughtAgain(t *testing.T) {
+	t.Parallel()
+	s := harness.NewSystem(t)
+	p := s.StartWith(t, s.Config, harness.All, func(a *app.App) { a.Runs.DispatchIn = 10 * time.Millisecond })
+	x := p.NewTenant(t, agents.Config{})
+	made := createSchedule(t, x, yearly)
+	firing := schedules.Firing{ScheduleID: made.ID, Nominal: time.Now().Truncate(time.Second), Execution: "the first"}
+	var group sync.WaitGroup
+	found := make([]schedules.Fired, 8)
+	for i := range found {
+		group.Go(func() {
+			var err error
+			if found[i], err = p.App.Schedules.Fire(x.Context(t.Context()), firing); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	for _, f := range found {
+		if f.RunID == nil || *f.RunID != *found[0].RunID {
+			t.Fatalf("one firing became %+v", found)
+		}
+	}
+	harness.Eventually(t, within, "the dispatcher starts it", func() bool { return x.FindRun(t, *found[0].RunID).Status == "completed" })
+	if all := runsOf(t, x, made.ID); len(all) != 1 {
+		t.Errorf("%d runs", len(all))
+	}
+	must(t, p.App.Schedules.CancelFiring(x.Context(t.Context()), firing, "too late")) // it has ended
+	nobody, err := p.App.Schedules.Fire(x.Context(t.Context()), schedules.Firing{ScheduleID: uuid.New(), Nominal: time.Now()})
+	if err != nil || nobody.Code != fault.NotFound {
+		t.Errorf("a firing of no schedule became %+v, %v", nobody, err)
+	}
+}
+
+func TestSchedulesTakeNoGarbage(t *testing.T) {
+	t.Parallel()
+	_, _, x := scheduling(t)
+	made := createSchedule(t, x, yearly)
+	for _, body := range []string{
+		`{"name": "a\u0000b"}`, `{"run": {"input": "a\u0000b"}}`, `{"run": {"input": "a", "metadata": {"k": "\u0000"}}}`, `{"run": {"input": "a", "agent": "\u0000"}}`,
+		`{"spec": {"cron": ["\u0000"]}}`, `{"spec": {"cron": ["0 9 * * \ud800"]}}`, `{"spec": {"time_zone": "\u0000", "cron": ["@daily"]}}`,
+		`{"spec": {"cron": ["@daily"], "start_at": "yesterday"}}`, `{"spec": {"cron": ["@daily"], "end_at": "9999-12-31T23:59:59Z"}}`,
+		`{"spec": {"cron": ["@daily"], "end_at": "0001-01-01T00:00:00Z"}}`, `{"spec": {"every": [{"every_seconds": 31536000, "offset_seconds": 31536000}]}}`,
+		`{"spec": null}`, `{"spec": []}`, `{"unknown": 1}`, `{"run": {"input": "x", "webhook_url": "http://169.254.169.254/"}}`, `{"name": ""}`, `{`,
+	} {
+		if a := askSchedule(t, x, "PATCH", schedulePath(made.ID, ""), body); a.Status >= 500 {
+			t.Errorf("%s is answered %d: %s", body, a.Status, a.Body)
+		}
+	}
+	for _, route := range []string{"/pause", "/resume"} {
+		if a := askSchedule(t, x, "POST", schedulePath(made.ID, route), `{"note": "a\u0000b"}`); a.Status >= 500 {
+			t.Errorf("%s is answered %d: %s", route, a.Status, a.Body)
+		}
+	}
+	for _, at := range []string{"9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2099-01-01T00:00:00.5Z"} {
+		for route, body := range map[string]string{"/skip": `{"at": %[1]q}`, "/backfill": `{"start": %[1]q, "end": %[1]q}`} {
+			if a := askSchedule(t, x, "POST", schedulePath(made.ID, route), fmt.Sprintf(body, at)); a.Status != 422 {
+				t.Errorf("%s of %s is answered %d: %s", route, at, a.Status, a.Body)
+			}
+		}
+		for _, query := range []string{"/next?from=" + at, "/firings?to=" + at, "/firings?from=" + at} {
+			if a := askSchedule(t, x, "GET", schedulePath(made.ID, query), nil); a.Status >= 500 {
+				t.Errorf("%s is answered %d: %s", query, a.Status, a.Body)
+			}
+		}
+	}
+	if s := findSchedule(t, x, made.ID); s.State == "missing" {
+		t.Errorf("afterwards it is %+v", s)
+	}
 }
