@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench chaos generate clean
+.PHONY: help run test lint fmt bench chaos fuzz fuzz-api generate clean
 
 # Pinned, so that every machine says the same.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -17,12 +17,13 @@ RUN     :=
 FLAGS   :=
 ARGS    :=
 TIMEOUT := 10m
+FUZZTIME := 10s
 
 gotool = go run ./tests/gotool
 stack  = go run ./tests/stack --
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\n  make run ARGS=--split                     API and worker as processes of their own\n'
 	@printf '  make test PKG=./internal/runs/... RUN=TestCancel   some tests only, without lint\n'
 	@printf '  make test PKG=./api FLAGS="-v -count=5"            with further flags of go test\n'
@@ -42,9 +43,10 @@ test:
 endif
 
 # From cheap to expensive. The first step is the law of the house (imports, SQL, state, registry hosts).
-lint: ## check the law of the house, go.mod, workflow determinism, formatting and all linters
+lint: ## check the law of the house, go.mod, the API's description, workflow determinism, formatting and all linters
 	@go test -timeout $(TIMEOUT) ./tests/arch
 	@go mod tidy -diff
+	@./tests/openapi/lint/lint.sh
 	@set -e; check=$$($(gotool) $(WORKFLOWCHECK)); \
 	  if ! found=$$("$$check" ./worker/... ./workflows/... 2>&1); then \
 	    printf '%s\n' "$$found" "workflowcheck: workflow code does what a replay cannot repeat" >&2; exit 1; fi
@@ -66,6 +68,17 @@ generate: ## write generated and golden files anew: the API's description, the e
 	@go test ./api -run '^TestGolden$$' -update
 	@go test ./internal/event -run '^TestEnvelopesAreAsPublished$$' -update
 	@go test ./internal/platform/config -run '^TestReferenceIsFresh$$' -update
+
+# 1,000 of them are part of make test. FLAGS="-fuzz-seed N" draws the same chances again, "-fuzz-only K" with it sends
+# the K-th alone; "-race" works too, and takes long.
+fuzz-api: ## send 20,000 requests made from the API's description, good and bad ones, and demand that none breaks a promise
+	@$(stack) go test -count=1 -timeout 20m -v ./tests/fuzzapi -run '^TestRequests$$' -fuzz-requests 20000 -fuzz-seed 0 $(FLAGS)
+
+# What is found is kept in testdata/fuzz of its package: it becomes a seed, which make test runs.
+fuzz: ## let every fuzz target look for bad input, FUZZTIME each (10s)
+	@set -e; for folder in $$(grep -rl --include='*_test.go' --exclude-dir=node_modules '^func Fuzz' . | xargs -n 1 dirname | sort -u); do \
+	  for target in $$(grep -h '^func Fuzz' $$folder/*_test.go | sed 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/'); do \
+	    echo "$$folder $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $(FLAGS) $$folder; done; done
 
 clean: ## remove what was built and the state of `make run` (.lari); the cache of tools stays
 	@if pid=$$(cat .lari/lock 2>/dev/null) && kill -0 "$$pid" 2>/dev/null; then \

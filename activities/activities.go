@@ -15,8 +15,10 @@ import (
 	"github.com/larirun/lari/internal/deliveries"
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/quotas"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/internal/schedules"
+	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/internal/threads"
 	"github.com/larirun/lari/internal/tools"
 )
@@ -53,6 +55,8 @@ type Activities struct {
 	Connectors *connectors.Registry
 	Deliveries *deliveries.Service
 	Schedules  *schedules.Service
+	Quotas     *quotas.Service
+	Deletion   *tenants.Deletions
 	Heart      Heart
 	Haste      *Haste
 	DrainTime  time.Duration // how long an activity may go on once its worker stops

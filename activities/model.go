@@ -26,6 +26,8 @@ type ModelCall struct {
 	// Again is set in an execution that goes back to an earlier point of the run, by a reset: the step may
 	// have been taken, or be under way in the execution that was left.
 	Again bool `json:"again,omitempty"`
+	// Held is set when a quota held the step back before.
+	Held bool `json:"held,omitempty"`
 }
 
 // ModelTurn is what a step led to.
@@ -33,6 +35,8 @@ type ModelTurn struct {
 	Usage     event.Usage `json:"usage"`
 	ToolCalls []CallRef   `json:"tool_calls,omitempty"`
 	More      bool        `json:"more,omitempty"` // an answer, but a message came in meanwhile
+	// Held names the quota that has no room for the step, which was not taken: it is to be tried again later.
+	Held string `json:"held,omitempty"`
 }
 
 // CallRef names a tool call that the model asked for.
@@ -55,7 +59,7 @@ func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, er
 	if in.Again && attempt == 1 {
 		letGo(ctx)
 	}
-	turn, err := a.Runs.BeginStep(ctx, in.RunID, in.Step, attempt, in.Again)
+	turn, err := a.Runs.BeginStep(ctx, in.RunID, in.Step, attempt, in.Again || in.Held)
 	if err != nil {
 		return ModelTurn{}, interrupted(ctx, err)
 	}
@@ -67,8 +71,15 @@ func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, er
 	if err == nil {
 		p, err = a.prompt(ctx, turn, config.Config, in)
 	}
+	var held string
+	if err == nil {
+		held, err = a.admit(ctx, turn, &p.request, p.priced, in)
+	}
 	if err != nil {
 		return ModelTurn{}, interrupted(ctx, errors.Join(err, turn.Opening.Wait(ctx))) // the next attempt must see that this one began
+	}
+	if held != "" {
+		return ModelTurn{Held: held}, nil
 	}
 	s := &streaming{activities: a, call: in, attempt: turn.Attempt, prompt: p, began: time.Now(), ticket: turn.Opening}
 	taken, err := s.run(ctx)
@@ -192,6 +203,7 @@ func (s *streaming) failed(ctx context.Context, cause error) error {
 		a.Logger.WarnContext(ctx, "the last deltas of a step that broke off", "run_id", s.call.RunID, "error", err)
 	}
 	if !asked {
+		s.wasted(ctx, cause)
 		return why
 	}
 	step := s.step(s.billed(cause), "stopped")

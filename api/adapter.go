@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"log/slog"
-	"strings"
+	"net/url"
 	"time"
 
 	"github.com/go-playground/validator/v10"
@@ -24,6 +24,7 @@ type adapter struct {
 	validator *validator.Validate
 	streams   *streams
 	trail     Trail
+	limiter   Rate // nil: there is none
 	proxies   proxies
 	log       *slog.Logger
 	base      context.Context //nolint:containedctx // ends when the process may wait no longer for requests
@@ -48,12 +49,20 @@ func (a *adapter) handler(r *Route) fiber.Handler {
 }
 
 // run admits the request, answers it, and takes it down: whatever asks for a change on behalf of a tenant
-// is in the trail, also when it was refused or the function panicked.
+// is in the trail, also when it was refused or the function panicked. What the rate limit refused is not:
+// a flood must not reach the database by way of its refusals.
 func (a *adapter) run(ctx context.Context, x *exchange) {
 	ctx, err := a.admit(ctx, x)
 	ended := false
-	if x.route.mutates() && scope.Tenant(ctx) != uuid.Nil {
-		defer func() { a.takeDown(ctx, x, ended) }()
+	if x.route.mutates() && !fault.Is(err, fault.RateLimited) {
+		defer func() {
+			if s := scope.From(ctx); s.Tenant != uuid.Nil || x.made() != uuid.Nil {
+				if made := x.made(); made != uuid.Nil {
+					s.Tenant = made
+				}
+				a.takeDown(scope.With(ctx, s), x, ended)
+			}
+		}()
 	}
 	if err == nil {
 		err = x.route.answer(ctx, a, x)
@@ -64,7 +73,7 @@ func (a *adapter) run(ctx context.Context, x *exchange) {
 	ended = true
 }
 
-// admit authenticates, settles the tenant and asks for the permission, in this order. The tenant of
+// admit authenticates, settles the tenant, asks for the permission and then for the rate limit, in this order. The tenant of
 // everything below is the one in the context that it gives, which holds one also when only the permission
 // is missing.
 func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, error) {
@@ -84,23 +93,39 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 		return ctx, err
 	}
 	ctx = auth.With(scope.With(ctx, s), p)
-	if !p.Can(s.Tenant, x.route.Permission) {
+	may := p.Can(s.Tenant, x.route.Permission)
+	if s.Tenant == uuid.Nil {
+		may = p.CanSomewhere(x.route.Permission)
+	}
+	if !may {
 		return ctx, fault.New(fault.Forbidden, "This needs the permission %s.", x.route.Permission)
 	}
-	return ctx, nil
+	if x.route.Meta.Creates {
+		ctx = x.warning(ctx)
+	}
+	return ctx, a.rate(ctx, x, s.Tenant)
 }
 
-// ensureTenantHeader settles which tenant the request acts in and says so in the response.
-func (a *adapter) ensureTenantHeader(x *exchange) (uuid.UUID, error) {
+// ensureTenantHeader settles which tenant the request acts in and says so in the response. Where the path
+// names a tenant it is that one. Only a route of no tenant does without.
+func (a *adapter) ensureTenantHeader(x *exchange) (tenant uuid.UUID, err error) {
 	value, present := header(&x.http.Request.Header, auth.TenantHeader)
-	tenant, err := auth.ResolveTenant(value, present, x.principal)
+	if !present && x.route.ofPlatform() && x.principal.Service {
+		return uuid.Nil, nil // also where the token has a default: what the platform does is no tenant's
+	}
+	if x.route.named {
+		path, _ := url.PathUnescape(x.c.Params(tenantParam)) // what cannot be unescaped is no id either
+		tenant, err = auth.ResolveNamedTenant(path, value, present, x.principal)
+	} else {
+		tenant, err = auth.ResolveTenant(value, present, x.principal)
+	}
 	if err != nil {
+		if !present && (x.route.Meta.Anywhere || x.route.ofPlatform()) {
+			return uuid.Nil, nil // the permission decides
+		}
 		return uuid.Nil, err
 	}
-	x.label = strings.ToLower(value) // one tenant has one label, however the caller writes it
-	if !present {
-		x.label = tenant.String()
-	}
+	x.label = tenant.String() // one tenant has one label, however the caller writes it
 	x.http.Response.Header.Set(auth.TenantHeader, x.label)
 	return tenant, nil
 }
@@ -130,6 +155,9 @@ func (a *adapter) once(ctx context.Context, x *exchange, do func(context.Context
 		again, err := a.keys.Resume(ctx, r, do)
 		if again {
 			c.Response.Header.Set(headerReplayed, "true")
+		}
+		if again && fault.Is(err, fault.NotFound) && len(x.route.plan.path) == 0 { // nothing else could be missing
+			err = fault.New(fault.Conflict, "What the first request with this Idempotency-Key made is gone.")
 		}
 		return err
 	}

@@ -25,7 +25,7 @@ func AuditRoutes(service *audit.Service) []Route {
 			Description: "Every request that asked for a change, also refused ones, and the start and end of every run.",
 		}, h.list),
 		Download("GET", "/v1/audit-logs/export", auth.AuditRead, Meta{
-			ID: "exportAuditLogs", Tag: tagAudit, Summary: "Export the trail, oldest first", Produces: mediaNDJSON + ", " + mediaCSV,
+			ID: "exportAuditLogs", Tag: tagAudit, Summary: "Export the trail, oldest first", Produces: mediaNDJSON + ", " + mediaCSV, Examples: exportExamples(),
 			Description: "One record per line. `data` is a text here, exactly as it was hashed, so that the chain can be verified from the export alone. " +
 				"In CSV a cell that a spreadsheet could take for a formula, or that begins with an apostrophe, has an apostrophe put before it. " +
 				"An export that breaks off was not whole.",

@@ -108,3 +108,17 @@ func inert(cell string) string {
 	}
 	return cell
 }
+
+// exportExamples shows one record in each form.
+func exportExamples() map[string]string {
+	const data = `{"method":"POST","route":"/v1/agents","status":201}`
+	return map[string]string{
+		mediaNDJSON: `{"position":1,"id":"` + sampleID + `","tenant_id":"` + sampleID + `","at":"` + sampleTime + `","actor":"user:ada","action":"createAgent",` +
+			`"resource_type":"agent","resource_id":"` + sampleID + `","outcome":"success","request_id":"` + sampleID + `","client_ip":"192.0.2.7","key":"","data":` +
+			strconv.Quote(data) + `,"prev_hash":"","hash":"` + sampleHash + `"}` + "\n",
+		mediaCSV: strings.Join(csvHeader(), ",") + "\n" + strings.Join([]string{
+			"1", sampleID, sampleID, sampleTime, "user:ada", "createAgent", "agent", sampleID, "success", sampleID, "192.0.2.7", "",
+			`"` + strings.ReplaceAll(data, `"`, `""`) + `"`, "", sampleHash,
+		}, ",") + "\n",
+	}
+}

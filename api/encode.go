@@ -9,6 +9,9 @@ import (
 
 const jsonType = "application/json"
 
+// multiform is an answer that may have been asked for in another form than JSON.
+type multiform interface{ otherForm() (Raw, bool) }
+
 // encode writes an answer: JSON without HTML escapes, or the bytes of a Raw.
 func encode(ctx *fasthttp.RequestCtx, status int, out any) error {
 	h := &ctx.Response.Header
@@ -27,6 +30,11 @@ func encode(ctx *fasthttp.RequestCtx, status int, out any) error {
 	case Raw:
 		v.write(ctx, status)
 		return nil
+	case multiform:
+		if raw, ok := v.otherForm(); ok {
+			raw.write(ctx, status)
+			return nil
+		}
 	}
 	enc := json.NewEncoder(ctx.Response.BodyWriter())
 	enc.SetEscapeHTML(false)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -47,6 +48,20 @@ func (x *exchange) name() string {
 		return unmatched
 	}
 	return x.route.name()
+}
+
+// made gives the tenant that the request has made, uuid.Nil for none. Its making is the first entry of its
+// trail.
+func (x *exchange) made() uuid.UUID {
+	location := x.http.Response.Header.Peek(fasthttp.HeaderLocation)
+	if x.route.subject.makes != "tenant" || len(location) == 0 {
+		return uuid.Nil
+	}
+	id, err := uuid.ParseBytes(location[bytes.LastIndexByte(location, '/')+1:])
+	if err != nil {
+		return uuid.Nil
+	}
+	return id
 }
 
 // keyed reports whether the request is one that an Idempotency-Key makes safe to repeat.

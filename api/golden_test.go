@@ -6,6 +6,9 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"github.com/larirun/lari/internal/event"
+	"github.com/larirun/lari/internal/platform/auth"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -34,7 +37,8 @@ func TestGolden(t *testing.T) {
 
 // allRoutes is the table as the process serves it. The handlers are never called here.
 func allRoutes() []Route {
-	return slices.Concat(RunRoutes(nil, nil), RuntimeRoutes(nil), AgentRoutes(nil), ThreadRoutes(nil), WebhookRoutes(nil, nil), AuditRoutes(nil), ScheduleRoutes(nil))
+	return slices.Concat(RunRoutes(nil, nil), RuntimeRoutes(nil), AgentRoutes(nil), ThreadRoutes(nil), WebhookRoutes(nil, nil), AuditRoutes(nil),
+		ControlRoutes(nil), ExplainRoutes(nil), QuotaRoutes(nil), TenantRoutes(nil, nil), AnalyticsRoutes(nil), ScheduleRoutes(nil))
 }
 
 func withHealth(routes []Route) []Route { return append(routes, healthRoutes(nil, nil)...) }
@@ -44,5 +48,25 @@ func TestEveryRoute(t *testing.T) {
 	t.Parallel()
 	if err := checkTable(withHealth(allRoutes())); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestEverythingIsExplained: no family, permission or kind of event is described by its name alone.
+func TestEverythingIsExplained(t *testing.T) {
+	t.Parallel()
+	for _, r := range withHealth(allRoutes()) {
+		if tagWords(r.Meta.Tag) == "" {
+			t.Errorf("%s: tagWords does not know the tag %q", r.name(), r.Meta.Tag)
+		}
+	}
+	for _, p := range auth.Permissions() {
+		if permissionWords(p) == "" {
+			t.Errorf("permissionWords does not know %s", p)
+		}
+	}
+	for _, k := range event.Types() {
+		if k.Payload() == nil {
+			t.Errorf("the payload of %s is not known to event.Type.Payload", k)
+		}
 	}
 }

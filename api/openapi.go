@@ -17,6 +17,9 @@ import (
 )
 
 const (
+	mediaEvents   = "text/event-stream"
+	extensionItem = "x-item-schema" // what each event of a stream holds
+
 	schemeBearer = "bearer"
 	schemeAPIKey = "apiKey"
 	description  = `Runs AI agents durably, for many tenants.
@@ -24,7 +27,10 @@ const (
 Every request acts in one tenant: the one in ` + "`x-tenant-id`" + `, or the caller's default; the answer says
 which. Everything that is not a success is a problem document (RFC 9457) with a ` + "`code`" + ` from a closed
 list. What cannot be read is 400; what can be read but breaks a rule is 422 and names the field. Unknown
-fields and query parameters are refused.`
+fields and query parameters are refused.
+
+Any request may also be refused before its operation is known, with a problem document too: 405 (method),
+408 (it did not arrive in time), 413 (body too large), 431 (headers too large).`
 )
 
 // describe writes the table as OpenAPI 3.1 (JSON). The same table gives the same bytes.
@@ -38,8 +44,10 @@ func describe(routes []Route, version string) ([]byte, error) {
 	r := newReflector(answers)
 	spec := r.SpecEns()
 	spec.Info.WithTitle("Lari").WithVersion(version).WithDescription(description)
-	spec.WithServers(openapi31.Server{URL: "/"})
-	spec.SetHTTPBearerTokenSecurity(schemeBearer, "JWT", "A token of Supabase Auth, or an API key (lari_…).")
+	spec.Info.ContactEns().WithName("Lari").WithURL("https://github.com/larirun/lari")
+	spec.Info.LicenseEns().WithName("UNLICENSED")
+	spec.WithServers(*(&openapi31.Server{URL: "/"}).WithDescription("The server that this description was read from."))
+	spec.SetHTTPBearerTokenSecurity(schemeBearer, "JWT", bearerWords())
 	spec.SetAPIKeySecurity(schemeAPIKey, "X-API-Key", openapi.InHeader, "An API key (lari_…).")
 	sorted := slices.Clone(routes)
 	slices.SortFunc(sorted, func(a, b Route) int { return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method) })
@@ -55,10 +63,19 @@ func describe(routes []Route, version string) ([]byte, error) {
 	}
 	slices.Sort(tags)
 	for _, tag := range slices.Compact(tags) {
-		spec.Tags = append(spec.Tags, openapi31.Tag{Name: tag})
+		spec.Tags = append(spec.Tags, openapi31.Tag{Name: tag, Description: new(tagWords(tag))})
 	}
+	spec.WithMapOfAnythingItem("x-permissions", permissionViews())
 	if err := addShared(r, sorted); err != nil {
 		return nil, err
+	}
+	if err := addEvents(r); err != nil {
+		return nil, err
+	}
+	for i := range sorted {
+		if op := addedOperation(r, &sorted[i]); !sorted[i].hidden {
+			addExamples(spec, op, sorted[i].Meta.Examples)
+		}
 	}
 	out, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {
@@ -110,6 +127,8 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 		ref.WithReference(openapi31.Reference{Ref: "#/components/responses/Problem" + status})
 		op.Responses.WithMapOfResponseOrReferenceValuesItem(status, ref)
 	}
+	addFrames(op, route)
+	describeRate(op, route)
 	if op.RequestBody != nil && op.RequestBody.RequestBody != nil && route.plan.needsBody {
 		op.RequestBody.RequestBody.WithRequired(true)
 	}
@@ -149,7 +168,7 @@ func addAnswer(oc openapi.OperationContext, route *Route) {
 	}
 	switch {
 	case route.stream:
-		oc.AddRespStructure("", append(options, openapi.WithContentType("text/event-stream"))...)
+		oc.AddRespStructure("", append(options, openapi.WithContentType(mediaEvents))...)
 		oc.AddRespStructure(nil, openapi.WithHTTPStatus(204), func(cu *openapi.ContentUnit) {
 			cu.Description = "Nothing follows: do not connect again."
 		})
@@ -165,9 +184,24 @@ func addAnswer(oc openapi.OperationContext, route *Route) {
 		}
 	default:
 		oc.AddRespStructure(reflect.New(route.out).Elem().Interface(), options...)
+		if route.Meta.Produces != "" { // and another form of the same
+			oc.AddRespStructure("", append(slices.Clone(options), openapi.WithContentType(route.Meta.Produces))...)
+		}
 	}
 	for _, other := range route.Meta.Also {
 		oc.AddRespStructure(reflect.New(route.out).Elem().Interface(), openapi.WithHTTPStatus(other))
+	}
+}
+
+// addFrames says what each event of a stream holds. OpenAPI 3.1 has no word of its own for it.
+func addFrames(op *openapi31.Operation, route *Route) {
+	r := op.Responses.MapOfResponseOrReferenceValues[strconv.Itoa(route.Meta.Status)].Response
+	if r == nil || !route.Meta.Events {
+		return
+	}
+	if m, ok := r.Content[mediaEvents]; ok {
+		m.WithMapOfAnythingItem(extensionItem, map[string]any{"$ref": "#/components/schemas/" + schemaEvent})
+		r.Content[mediaEvents] = m
 	}
 }
 
@@ -238,6 +272,7 @@ func addShared(r *openapi31.Reflector, routes []Route) error {
 			c.WithResponsesItem("Problem"+strconv.Itoa(status), problemResponse(byStatus[status]))
 		}
 	}
+	shareRate(c)
 	return nil
 }
 
@@ -251,7 +286,13 @@ func problemResponse(codes []fault.Code) openapi31.ResponseOrReference {
 	}
 	var resp openapi31.Response
 	resp.WithDescription(strings.Join(said, "; ") + ".")
-	resp.WithContentItem(problemType, openapi31.MediaType{Schema: map[string]any{"$ref": "#/components/schemas/Problem"}})
+	content := openapi31.MediaType{Schema: map[string]any{"$ref": "#/components/schemas/Problem"}}
+	for _, code := range codes {
+		content.WithExamplesItem(string(code), openapi31.ExampleOrReference{
+			Example: &openapi31.Example{Value: new(any(problemSample(code)))},
+		})
+	}
+	resp.WithContentItem(problemType, content)
 	if retry {
 		var h openapi31.Header
 		h.WithDescription("Whole seconds to wait before the next try.").

@@ -23,6 +23,7 @@ type Route struct {
 	in, out reflect.Type
 	plan    *plan
 	stream  bool
+	named   bool // the path names the tenant
 	subject subject
 	hidden  bool // not part of the API's description
 	answer  func(ctx context.Context, a *adapter, x *exchange) error
@@ -36,7 +37,10 @@ type Meta struct {
 	Summary     string // a few words
 	Description string // Markdown; may be empty
 
-	Produces string // media types of a Raw answer or a file, separated by ", ", for the description
+	Produces string // media types of a Raw answer or a file, separated by ", ", for the description; of a JSON answer: its other form
+
+	Events   bool              // of a stream: its frames are events of a run's log, for the description
+	Examples map[string]string // of answers that are not JSON, by media type, for the description
 
 	Status  int           // of success; 0: 200, or 204 when the answer is None
 	Also    []int         // other statuses that the answer sets (see Responder), for the description
@@ -47,6 +51,10 @@ type Meta struct {
 	// for a result. The function is called for every request with the key and gets the same resource id
 	// each time: it makes the thing unless it exists, then answers for it. Streams always resume.
 	Resumes bool
+
+	// Anywhere is for routes that are about the caller and not about a tenant: whoever has several and no
+	// default need not choose one, and the permission is held when it is held in any of them.
+	Anywhere bool
 }
 
 // None is the input of a route that has none, and the answer of one that says nothing (204).
@@ -182,13 +190,16 @@ func (r *Route) check() error {
 	case r.Meta.Summary == "" || r.Meta.Tag == "":
 		return fmt.Errorf("%s: it has no summary or tag", r.name())
 	case r.Meta.Creates && (r.Method != "POST" || r.Permission == auth.Public):
-		return fmt.Errorf("%s: only a POST on behalf of a tenant can create", r.name())
+		return fmt.Errorf("%s: only a POST on behalf of a tenant or of the platform can create", r.name())
 	case r.Meta.Creates && r.out == reflect.TypeFor[Raw]():
 		return fmt.Errorf("%s: a raw answer cannot be replayed", r.name())
 	case len(r.Meta.Also) > 0 && r.out == nil:
 		return fmt.Errorf("%s: a stream has no other status", r.name())
 	case r.Meta.Resumes && !r.Meta.Creates:
 		return fmt.Errorf("%s: only a route that creates can resume", r.name())
+	}
+	if r.named = strings.Contains(r.Path, "{"+tenantParam+"}"); r.named && r.Meta.Anywhere {
+		return fmt.Errorf("%s: its path names a tenant, so it is not for anywhere", r.name())
 	}
 	return r.checkPath()
 }
@@ -208,6 +219,12 @@ func (r *Route) checkPath() error {
 	}
 	return nil
 }
+
+// tenantParam is the parameter of a path that names the tenant to act in.
+const tenantParam = "tenant_id"
+
+// ofPlatform reports whether the route acts in no tenant.
+func (r *Route) ofPlatform() bool { return !r.named && r.Permission == auth.PlatformManage }
 
 // mutates reports whether the route is for changes: such requests are in the audit trail.
 func (r *Route) mutates() bool { return r.Method != "GET" }

@@ -97,3 +97,17 @@ func TestTable(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNoRouteWithoutAPermission takes the permission away from each route of the real table in turn.
+func TestNoRouteWithoutAPermission(t *testing.T) {
+	t.Parallel()
+	for i := range withHealth(allRoutes()) {
+		for _, p := range []auth.Permission{"", "run", "run:destroy", "*"} {
+			routes := withHealth(allRoutes())
+			routes[i].Permission = p
+			if _, err := New(Deps{Auth: &auth.Authenticator{}, Log: slog.New(slog.DiscardHandler)}, routes); err == nil || !strings.Contains(err.Error(), "auth.Public") {
+				t.Errorf("%s with the permission %q: %v", routes[i].name(), p, err)
+			}
+		}
+	}
+}

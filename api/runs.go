@@ -35,7 +35,7 @@ func RunRoutes(service *runs.Service, log *runs.Log) []Route {
 			Description: "Answers when the run is final, or after five minutes with the run as it is then.",
 		}, h.createAndWait),
 		Stream("POST", "/v1/runs/stream", auth.RunCreate, Meta{
-			ID: "createRunAndStream", Tag: tagRuns, Summary: "Start a run and stream it", Creates: true,
+			ID: "createRunAndStream", Tag: tagRuns, Summary: "Start a run and stream it", Creates: true, Events: true,
 			Description: "Accepts a run and answers with its events. The run goes on when the connection breaks: its place is in the `Location` header.",
 		}, h.createAndStream),
 		Handle("GET", "/v1/runs", auth.RunRead, Meta{ID: "listRuns", Tag: tagRuns, Summary: "List runs, newest first"}, h.list),
@@ -45,11 +45,11 @@ func RunRoutes(service *runs.Service, log *runs.Log) []Route {
 			Description: "A page of the log after a position; `next_after` is null when the run has ended and nothing follows.",
 		}, h.events),
 		Stream("GET", "/v1/runs/{run_id}/stream", auth.RunRead, Meta{
-			ID: "streamRun", Tag: tagRuns, Summary: "Follow a run",
+			ID: "streamRun", Tag: tagRuns, Summary: "Follow a run", Events: true,
 			Description: "Server-sent events: everything after the position, then live, without a gap or a duplicate; ends after the final event. Resume with `Last-Event-ID` or `after`. Answers 204 when nothing follows the position any more.",
 		}, h.stream),
 		Handle("POST", "/v1/runs/{run_id}/cancel", auth.RunUpdate, Meta{
-			ID: "cancelRun", Tag: tagRuns, Summary: "Stop a run", Status: 202, Timeout: waitLimit,
+			ID: "cancelRun", Tag: tagRuns, Summary: "Stop a run", Status: 202, Also: []int{200}, Timeout: waitLimit,
 			Description: "Asks the run to stop; the model's request is aborted. With `wait=true` the answer comes when the run is final. A run that has ended answers 409.",
 		}, h.cancel),
 		Handle("POST", "/v1/runs/cancel", auth.RunUpdate, Meta{
@@ -100,7 +100,9 @@ func (h runHandlers) start(ctx context.Context, in *runs.NewRun) (runs.Run, erro
 	if id, ok := idempotency.ResourceID(ctx); ok {
 		in.ID = id
 	}
-	return h.service.Create(ctx, *in)
+	r, err := h.service.Create(ctx, *in)
+	warnOf(ctx, r.Warnings)
+	return r, err
 }
 
 func (h runHandlers) create(ctx context.Context, in *runs.NewRun) (runView, error) {
@@ -276,6 +278,7 @@ type retryRun struct {
 func (h runHandlers) retry(ctx context.Context, in *retryRun) (runView, error) {
 	in.Retry.ID, _ = idempotency.ResourceID(ctx)
 	r, err := h.service.Retry(ctx, in.RunID, in.Retry)
+	warnOf(ctx, r.Warnings)
 	return viewRun(r), err
 }
 
@@ -287,6 +290,7 @@ type forkRun struct {
 func (h runHandlers) fork(ctx context.Context, in *forkRun) (runView, error) {
 	in.Fork.ID, _ = idempotency.ResourceID(ctx)
 	r, err := h.service.Fork(ctx, in.RunID, in.Fork)
+	warnOf(ctx, r.Warnings)
 	return viewRun(r), err
 }
 

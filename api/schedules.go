@@ -142,7 +142,7 @@ type nextFirings struct {
 	From  *time.Time `query:"from" json:"-" description:"From this time on. Default: now."`
 }
 
-func (h scheduleHandlers) next(ctx context.Context, in *nextFirings) (schedules.Preview, error) {
+func (h scheduleHandlers) next(ctx context.Context, in *nextFirings) (schedules.FiringPreview, error) {
 	return h.service.Next(ctx, in.ScheduleID, schedules.Ahead{From: in.From, Count: in.Count})
 }
 
@@ -152,7 +152,7 @@ type previewSchedule struct {
 	From  *clock.Time    `json:"from,omitempty" description:"From this time on. Default: now."`
 }
 
-func (h scheduleHandlers) preview(ctx context.Context, in *previewSchedule) (schedules.Preview, error) {
+func (h scheduleHandlers) preview(ctx context.Context, in *previewSchedule) (schedules.FiringPreview, error) {
 	ahead := schedules.Ahead{Count: 10}
 	if in.Count != nil {
 		ahead.Count = *in.Count

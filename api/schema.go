@@ -14,6 +14,7 @@ import (
 	"github.com/swaggest/openapi-go"
 	"github.com/swaggest/openapi-go/openapi31"
 
+	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 )
@@ -105,6 +106,11 @@ func schemaOfType(p jsonschema.InterceptSchemaParams) (stop bool, err error) {
 		for _, code := range fault.Codes() {
 			p.Schema.Enum = append(p.Schema.Enum, code)
 		}
+	case reflect.TypeFor[event.Type]():
+		p.Schema.WithType(jsonschema.String.Type())
+		for _, kind := range event.Types() {
+			p.Schema.Enum = append(p.Schema.Enum, kind)
+		}
 	default:
 		return false, nil
 	}
@@ -143,6 +149,14 @@ func schemaOfRules(p jsonschema.InterceptPropParams) error {
 		}
 	}
 	schema, t := p.PropertySchema, p.Field.Type
+	if p.Field.Tag.Get("nullable") == "true" && schema.Type != nil { // a list whose absence says something else than an empty one
+		schema.AddType(jsonschema.Null)
+	}
+	if t.Kind() == reflect.Slice && len(schema.Examples) == 1 { // the tag shows one item
+		if _, whole := schema.Examples[0].([]any); !whole {
+			schema.Examples = []any{schema.Examples}
+		}
+	}
 	for rule := range strings.SplitSeq(p.Field.Tag.Get("validate"), ",") {
 		for t.Kind() == reflect.Pointer {
 			t = t.Elem()

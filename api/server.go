@@ -61,6 +61,7 @@ type Deps struct {
 	Auth    *auth.Authenticator
 	Keys    *idempotency.Keys // may be nil while no route creates
 	Trail   Trail             // may be nil while no route is for changes
+	Rate    Rate              // nil: requests are not limited
 	Observe Observe           // nil: nothing is measured
 	Checks  []Check           // what readiness depends on
 	Version string            // of this program, for the API's description
@@ -77,6 +78,7 @@ type Server struct {
 	log     *slog.Logger
 	stop    context.CancelCauseFunc
 	spec    []byte
+	table   []Entry
 
 	exchanges exchanges
 
@@ -134,7 +136,7 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	}
 	s.adapter = &adapter{
 		auth: d.Auth, keys: d.Keys, validator: newValidator(), log: d.Log, base: base, timeout: d.Config.Timeout,
-		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, d.Log), trail: d.Trail, proxies: d.Config.TrustedProxies,
+		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, d.Log), trail: d.Trail, limiter: d.Rate, proxies: d.Config.TrustedProxies,
 	}
 	s.app = fiber.New(fiber.Config{
 		Immutable: true, StrictRouting: true, CaseSensitive: true, DisableStartupMessage: true,
@@ -148,6 +150,9 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	for i := range routes {
 		r := &routes[i]
 		r.subject = subjectOf(r, routes)
+		s.table = append(s.table, Entry{
+			ID: r.Meta.ID, Method: r.Method, Path: r.Path, Permission: r.Permission, Creates: r.Meta.Creates, Stream: r.stream, Described: !r.hidden,
+		})
 		s.app.Add(r.Method, r.fiberPath(), s.adapter.handler(r))
 		if r.Method == fiber.MethodGet {
 			s.app.Add(fiber.MethodHead, r.fiberPath(), s.adapter.handler(r))
@@ -160,6 +165,17 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 
 // Spec is the API's description, OpenAPI 3.1 in JSON.
 func (s *Server) Spec() []byte { return slices.Clone(s.spec) }
+
+// Entry is what the table says of a route to those who only look at it.
+type Entry struct {
+	ID, Method, Path string
+	Permission       auth.Permission
+	Creates, Stream  bool
+	Described        bool // it is part of the API's description
+}
+
+// Table gives the routes that the server answers, as they are.
+func (s *Server) Table() []Entry { return slices.Clone(s.table) }
 
 // Handler is the whole server as a function, for use without a network.
 func (s *Server) Handler() fasthttp.RequestHandler { return s.serve }

@@ -3,6 +3,7 @@ package worker
 
 import (
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ type Options struct {
 	ConcurrentLocalActivities int
 	ConcurrentWorkflowTasks   int
 	StopTimeout               time.Duration // how long activities may finish when the process stops
+	Version                   string        // of the program, for whoever looks at who polls
 }
 
 // Worker polls the queues of runs, of deliveries, of maintenance and of schedules.
@@ -32,8 +34,10 @@ type Worker struct {
 
 // New makes the workers of a process. The client must carry workflows.Plugin: workers inherit it.
 func New(c client.Client, a *activities.Activities, o Options) *Worker {
+	identity := identityOf(o.Version)
 	w := &Worker{
 		runs: worker.New(c, workflows.RunQueue, worker.Options{
+			Identity:                                identity,
 			MaxConcurrentActivityExecutionSize:      o.ConcurrentActivities,
 			MaxConcurrentLocalActivityExecutionSize: o.ConcurrentLocalActivities,
 			MaxConcurrentWorkflowTaskExecutionSize:  o.ConcurrentWorkflowTasks,
@@ -41,16 +45,19 @@ func New(c client.Client, a *activities.Activities, o Options) *Worker {
 			WorkerStopTimeout:                       o.StopTimeout,
 		}),
 		deliveries: worker.New(c, workflows.ConnectorQueue, worker.Options{
+			Identity:                           identity,
 			MaxConcurrentActivityExecutionSize: o.ConcurrentActivities,
 			WorkerStopTimeout:                  o.StopTimeout,
 		}),
 		maintenance: worker.New(c, workflows.MaintenanceQueue, worker.Options{
+			Identity:                           identity,
 			MaxConcurrentWorkflowTaskPollers:   2, // the fewest that the SDK takes
 			MaxConcurrentActivityTaskPollers:   1,
-			MaxConcurrentActivityExecutionSize: 2,
+			MaxConcurrentActivityExecutionSize: 4, // deletions of tenants, in slices, beside the reconciler
 			WorkerStopTimeout:                  o.StopTimeout,
 		}),
 		schedules: worker.New(c, workflows.ScheduleQueue, worker.Options{
+			Identity:                           identity,
 			MaxConcurrentWorkflowTaskPollers:   2,
 			MaxConcurrentActivityTaskPollers:   1,
 			MaxConcurrentActivityExecutionSize: 20,
@@ -67,7 +74,17 @@ func New(c client.Client, a *activities.Activities, o Options) *Worker {
 	w.schedules.RegisterWorkflowWithOptions(workflows.FireSchedule, workflow.RegisterOptions{Name: workflows.FireScheduleName})
 	w.schedules.RegisterActivity(a.FireSchedule)
 	w.schedules.RegisterActivity(a.StopFiring)
+	w.maintenance.RegisterWorkflowWithOptions(workflows.DeleteTenant, workflow.RegisterOptions{Name: workflows.DeleteTenantName})
+	w.maintenance.RegisterActivity(a.AdvanceDeletion)
 	return w
+}
+
+func identityOf(version string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return workflows.WorkerIdentity(host, os.Getpid(), version)
 }
 
 // Start begins to poll; it fails when Temporal cannot be reached or does not know the namespace.

@@ -57,7 +57,11 @@ func (r *agentRun) run(ctx workflow.Context) (RunResult, error) {
 		if err != nil {
 			return r.result(runs.Failed), err
 		}
-		if len(turn.ToolCalls) == 0 && !turn.More {
+		if turn.Held != "" {
+			if err := r.waitForQuota(ctx, turn.Held); err != nil {
+				return r.result(runs.Failed), err
+			}
+		} else if len(turn.ToolCalls) == 0 && !turn.More {
 			return r.result(runs.Completed), nil
 		}
 		if err := r.act(ctx, turn.ToolCalls); err != nil {
@@ -83,6 +87,7 @@ func (r *agentRun) think(ctx workflow.Context) (activities.ModelTurn, error) {
 	info := workflow.GetInfo(ctx)
 	call := activities.ModelCall{
 		RunRef: r.in.RunRef, Step: r.state.Step, Deadline: r.state.Deadline, Again: info.OriginalRunID != info.WorkflowExecution.RunID,
+		Held: r.state.Held > 0,
 	}
 	if r.in.MaxTokens != nil {
 		left := *r.in.MaxTokens - r.state.Usage.Tokens()
@@ -92,6 +97,12 @@ func (r *agentRun) think(ctx workflow.Context) (activities.ModelTurn, error) {
 	var turn activities.ModelTurn
 	if err := workflow.ExecuteActivity(ctx, steps.CallModel, call).Get(ctx, &turn); err != nil {
 		return turn, r.failure(ctx, err, event.ErrorModel)
+	}
+	if turn.Held == "" && r.state.Held > 0 {
+		r.state.Held = 0
+		if err := workflow.UpsertTypedSearchAttributes(ctx, RunStatus.ValueSet(string(runs.Running))); err != nil {
+			return turn, err
+		}
 	}
 	r.state.Usage = r.state.Usage.Add(turn.Usage)
 	return turn, nil

@@ -96,6 +96,7 @@ type State struct {
 	Step     int         `json:"step"`
 	Usage    event.Usage `json:"usage"`
 	Deadline time.Time   `json:"deadline"`
+	Held     int         `json:"held,omitempty"` // how often a quota held the next step back
 }
 
 // RunResult is what the workflow of a run returns; the answer itself is in Postgres.

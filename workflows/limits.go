@@ -47,6 +47,9 @@ func (r *agentRun) failure(ctx workflow.Context, err error, code event.ErrorCode
 	}
 	var cause *temporal.ApplicationError
 	known := errors.As(err, &cause)
+	if known && cause.Type() == string(event.ErrorQuota) {
+		return failed(event.ErrorQuota, "%s", cause.Message())
+	}
 	if known && cause.Type() == activities.RunTimedOut || !workflow.Now(ctx).Before(r.state.Deadline) {
 		return r.timedOut()
 	}

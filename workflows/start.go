@@ -46,9 +46,9 @@ func StartOf(r runs.Run, stepsPer int) Start {
 // backstop is after how long Temporal itself closes the workflow of a run. The run's time limit counts
 // thinking and acting and is kept by the workflow; this one is for a workflow that cannot, because its code
 // fails over and over, and leaves room for whatever a run may rightly wait for: one approval a step, workers
-// that are away, a version that fits.
+// that are away, a version that fits, and a quota's next month.
 func backstop(l runs.Limits) time.Duration {
 	return l.Timeout + time.Duration(l.MaxSteps)*l.ApprovalTTL + backstopGrace
 }
 
-const backstopGrace = 72 * time.Hour
+const backstopGrace = (31 + 3) * 24 * time.Hour

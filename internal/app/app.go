@@ -21,7 +21,9 @@ import (
 	"github.com/larirun/lari/connectors/webhook"
 	"github.com/larirun/lari/deploy/supabase"
 	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/analytics"
 	"github.com/larirun/lari/internal/audit"
+	"github.com/larirun/lari/internal/control"
 	"github.com/larirun/lari/internal/deliveries"
 	"github.com/larirun/lari/internal/engine"
 	"github.com/larirun/lari/internal/idempotency"
@@ -31,6 +33,7 @@ import (
 	"github.com/larirun/lari/internal/platform/egress"
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/internal/quotas"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/internal/schedules"
 	"github.com/larirun/lari/internal/tenants"
@@ -59,6 +62,10 @@ type App struct {
 	Deliveries *deliveries.Service
 	Webhooks   *webhooks.Service
 	Schedules  *schedules.Service
+	Control    *control.Service
+	Quotas     *quotas.Service
+	Deletion   *tenants.Deletions
+	Analytics  *analytics.Service
 	DB         *postgres.DB
 	Metrics    *telemetry.Metrics
 
@@ -71,6 +78,7 @@ type App struct {
 	callbacks  *engine.Callbacks // nil: Temporal does not tell
 	verifier   *auth.Verifier
 	keys       *idempotency.Keys
+	apiKeys    *auth.Keys
 	audit      *audit.Service
 	activities *activities.Activities
 	migrations []postgres.Migration
@@ -165,6 +173,8 @@ func (a *App) joinDomains() error {
 	a.Tenants = tenants.NewService(a.DB)
 	a.Threads = threads.NewService(a.DB)
 	a.Knowledge = knowledge.NewService(a.DB)
+	a.Quotas = quotas.NewService(a.DB)
+	a.Analytics = analytics.NewService(a.DB, a.log)
 	a.keys = idempotency.New(a.DB, a.log)
 	a.audit = audit.NewService(a.DB, a.Metrics.Audit, a.log)
 	guarded := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP, Timeout: webhook.AttemptLimit + webhookMargin})
@@ -186,18 +196,27 @@ func (a *App) joinDomains() error {
 	a.Log = runs.NewLog(a.DB, m, a.Metrics.Events.Appended, a.log)
 	a.Runs = runs.NewService(runs.Deps{
 		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents, slugs}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
-		Outbox: outbox{hooks, a.Deliveries}, Logger: a.log, Observer: m,
+		Outbox: outbox{hooks, a.Deliveries}, Ledger: a.Quotas, Logger: a.log, Observer: m,
 		CheckURL: func(raw string) error {
 			_, err := guarded.ParseURL(raw)
 			return err
 		},
 	})
 	a.joinSchedules()
+	if err := a.joinControl(); err != nil {
+		return err
+	}
 	if err := a.register(hooks, guarded, m); err != nil {
 		return err
 	}
+	if err := a.joinDeletions(); err != nil {
+		return err
+	}
+	if a.apiKeys, err = a.newKeys(); err != nil {
+		return err
+	}
 	a.activities = &activities.Activities{
-		Runs: a.Runs, Deliveries: a.Deliveries, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
+		Runs: a.Runs, Deliveries: a.Deliveries, Quotas: a.Quotas, Deletion: a.Deletion, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
 		Tools: registry, Connectors: hooks, Heart: a.temporal, Haste: activities.NewHaste(), DrainTime: drainTime(a.cfg.Limits.ShutdownTimeout), Observer: m, Logger: a.log,
 		Schedules: a.Schedules, StepsPerExecution: a.cfg.Worker.StepsPerExecution,
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/ratelimit"
 	"github.com/larirun/lari/internal/platform/scope"
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/runs"
@@ -89,10 +90,19 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		return nil
 	})
 	group.Go(func() error {
+		a.Analytics.RunRoller(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		a.showActive(ctx)
 		return nil
 	})
+	group.Go(func() error {
+		a.Deletion.RunStarter(ctx)
+		return nil
+	})
 	if a.options.API {
+		a.runKeys(ctx, group)
 		group.Go(func() error { return a.runAPI(ctx, listener) })
 		group.Go(func() error {
 			a.sweepKeys(ctx)
@@ -139,17 +149,14 @@ func (a *App) bounded(ctx context.Context, stop func(context.Context) error) {
 
 // server makes the API's server over the whole table of routes.
 func (a *App) server() (*api.Server, error) {
-	keys, err := auth.NewKeys(a.Tenants)
-	if err != nil {
-		return nil, err
-	}
 	return api.New(api.Deps{
 		Config: api.Config{
 			BodyLimit: int(a.cfg.Limits.BodyBytes), Timeout: a.cfg.Limits.RequestTimeout, TrustedProxies: a.cfg.TrustedProxies,
 		},
-		Auth:    &auth.Authenticator{Verifier: a.verifier, Keys: keys},
+		Auth:    &auth.Authenticator{Verifier: a.verifier, Keys: a.apiKeys},
 		Keys:    a.keys,
 		Trail:   a.audit,
+		Rate:    ratelimit.New(a.Quotas.Lease, time.Now, a.log),
 		Observe: a.Metrics.HTTP.Observe,
 		Checks: []api.Check{
 			{Name: "postgres", Run: a.DB.Ping},
@@ -184,6 +191,7 @@ func (a *App) runWorker(ctx context.Context) error {
 	w := worker.New(a.temporal, a.activities, worker.Options{
 		ConcurrentActivities: a.cfg.Worker.ConcurrentActivities, ConcurrentLocalActivities: a.cfg.Worker.ConcurrentLocalActivities,
 		ConcurrentWorkflowTasks: a.cfg.Worker.ConcurrentWorkflowTasks, StopTimeout: a.cfg.Limits.ShutdownTimeout,
+		Version: Version(),
 	})
 	if !a.insist(ctx, "the worker cannot start yet", w.Start) {
 		return nil
@@ -266,7 +274,8 @@ func (a *App) routes() []api.Route {
 	var all []api.Route
 	for _, family := range [][]api.Route{
 		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
-		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries), api.ScheduleRoutes(a.Schedules),
+		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries), api.ControlRoutes(a.Control), api.ExplainRoutes(a.Runs), api.QuotaRoutes(a.Quotas),
+		api.TenantRoutes(a.Tenants, a.Deletion), api.AnalyticsRoutes(a.Analytics), api.ScheduleRoutes(a.Schedules),
 	} {
 		all = append(all, family...)
 	}

@@ -36,14 +36,19 @@ func (e *Engine) FindFate(ctx context.Context, tenant, run uuid.UUID) (runs.Fate
 		return runs.Fate{}, translate(err)
 	}
 	info := d.GetWorkflowExecutionInfo()
-	fate := runs.Fate{Ending: ending(info)}
-	if fate.Ending == runs.EndingOpen && d.GetPendingWorkflowTask().GetAttempt() >= stuckAttempts {
-		fate.Ending = runs.EndingStuck
-	}
+	fate := runs.Fate{Ending: fateOf(d)}
 	if fate.Ending == runs.EndingTerminated {
 		fate.Reason, err = e.whyTerminated(ctx, id, info.GetExecution().GetRunId())
 	}
 	return fate, err
+}
+
+func fateOf(d *workflowservice.DescribeWorkflowExecutionResponse) runs.Ending {
+	end := ending(d.GetWorkflowExecutionInfo())
+	if end == runs.EndingOpen && d.GetPendingWorkflowTask().GetAttempt() >= stuckAttempts {
+		end = runs.EndingStuck
+	}
+	return end
 }
 
 func ending(info *workflowpb.WorkflowExecutionInfo) runs.Ending {

@@ -8,11 +8,13 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/larirun/lari/activities"
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/runs"
@@ -32,14 +34,50 @@ func (e *Engine) FindExecution(ctx context.Context, tenant, run uuid.UUID) (runs
 		return runs.Execution{}, translate(err)
 	}
 	x := e.execution(run, d.GetWorkflowExecutionInfo())
+	x.Ending = fateOf(d)
+	if t := d.GetPendingWorkflowTask(); t != nil {
+		x.PendingTask = &runs.PendingTask{Attempt: t.GetAttempt(), ScheduledAt: at(t.GetScheduledTime()), StartedAt: at(t.GetStartedTime())}
+	}
 	for _, p := range d.GetPendingActivities() {
-		x.PendingActivities = append(x.PendingActivities, runs.PendingActivity{
-			Type: p.GetActivityType().GetName(), State: p.GetState().String(), Attempt: p.GetAttempt(),
-			LastFailure: p.GetLastFailure().GetMessage(), LastHeartbeat: at(p.GetLastHeartbeatTime()), NextAttemptAt: at(p.GetNextAttemptScheduleTime()),
-		})
+		x.PendingActivities = append(x.PendingActivities, pendingActivity(p))
 	}
 	return x, nil
 }
+
+func pendingActivity(p *workflowpb.PendingActivityInfo) runs.PendingActivity {
+	a := runs.PendingActivity{
+		Type: p.GetActivityType().GetName(), State: p.GetState().String(), Attempt: p.GetAttempt(), MaxAttempts: p.GetMaximumAttempts(),
+		LastFailure: p.GetLastFailure().GetMessage(), LastHeartbeat: at(p.GetLastHeartbeatTime()), NextAttemptAt: at(p.GetNextAttemptScheduleTime()),
+		ScheduledAt: at(p.GetScheduledTime()), Work: runs.WorkOther,
+	}
+	switch p.GetState() {
+	case enumspb.PENDING_ACTIVITY_STATE_STARTED, enumspb.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED, enumspb.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED:
+		a.StartedAt = at(p.GetLastStartedTime())
+	case enumspb.PENDING_ACTIVITY_STATE_SCHEDULED, enumspb.PENDING_ACTIVITY_STATE_PAUSED, enumspb.PENDING_ACTIVITY_STATE_UNSPECIFIED:
+	}
+	switch a.Type {
+	case callModel:
+		a.Work = runs.WorkThink
+	case callTool:
+		a.Work = runs.WorkAct
+		if a.MaxAttempts == 0 && a.Attempt <= activities.ToolTries {
+			a.MaxAttempts = activities.ToolTries
+		}
+	}
+	switch f := p.GetLastFailure(); {
+	case f.GetApplicationFailureInfo() != nil:
+		a.FailureType = f.GetApplicationFailureInfo().GetType()
+	case f.GetTimeoutFailureInfo() != nil:
+		a.FailureType = "timeout"
+	}
+	return a
+}
+
+// Names of the activities that do a run's work; a test holds them to the methods'.
+const (
+	callModel = "CallModel"
+	callTool  = "CallTool"
+)
 
 // FindExecutions gives a page of the tenant's executions from Temporal's visibility store.
 func (e *Engine) FindExecutions(ctx context.Context, tenant uuid.UUID, limit int, cursor string) (found []runs.Execution, next string, err error) {

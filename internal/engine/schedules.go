@@ -80,7 +80,7 @@ func (e *Engine) FindSchedule(ctx context.Context, tenant, id uuid.UUID) (h sche
 			Overlap: overlapFrom(d.Schedule.Policy.Overlap), CatchUp: d.Schedule.Policy.CatchupWindow, PauseOnFailure: d.Schedule.Policy.PauseOnFailure,
 		},
 		Paused: d.Schedule.State.Paused, Note: d.Schedule.State.Note, Next: d.Info.NextActionTimes,
-		Counts: schedules.Counts{
+		Counts: schedules.FiringCounts{
 			Started: d.Info.NumActions, SkippedOverlap: d.Info.NumActionsSkippedOverlap, Missed: d.Info.NumActionsMissedCatchupWindow,
 		},
 	}

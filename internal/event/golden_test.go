@@ -35,6 +35,7 @@ func samples() []event.Draft {
 		{Type: event.AttemptRestarted, Data: event.Restarted{MessageID: "m1", Step: 1, Attempt: 2}},
 		{Type: event.MessageCompleted, Data: event.Message{MessageID: "m1", Step: 1, Text: "Hello <b> & bye", Partial: true, Usage: usage}},
 		{Type: event.RunProgress, Data: event.Progress{Phase: event.PhaseToolCall, Step: 1, Detail: event.DetailEnd, Name: "calculator", Usage: &usage}},
+		{Type: event.RunProgress, Data: event.Progress{Phase: event.PhaseQuota, Step: 1, Detail: event.DetailSoftLimit, Name: "tokens_per_month"}},
 		{Type: event.ApprovalRequested, Data: event.ApprovalAsked{ApprovalID: id(3), ToolCallID: id(4), Step: 1, Name: "http_get", Arguments: json.RawMessage(`{"url":"https://example.com"}`), ExpiresAt: at}},
 		{Type: event.ApprovalResolved, Data: event.ApprovalAnswer{ApprovalID: id(3), ToolCallID: id(4), Decision: "approved", By: "user:1", Reason: "fine", Arguments: json.RawMessage(`{"url":"https://example.org"}`)}},
 		{Type: event.ToolCallStarted, Data: event.ToolStarted{ToolCallID: id(4), Step: 1, Name: "http_get", Arguments: json.RawMessage(`{"url":"https://example.org"}`)}},

@@ -44,15 +44,17 @@ const (
 	PhaseStep     Phase = "step"
 	PhaseToolCall Phase = "tool_call"
 	PhaseWait     Phase = "wait"
+	PhaseQuota    Phase = "quota" // not a part of the run: of the tenant's quotas
 )
 
-// Detail says whether a phase begins or ends.
+// Detail says whether a phase begins or ends, or what there is to know.
 type Detail string
 
-// A phase begins or ends.
+// A phase begins or ends; a quota is nearly used up.
 const (
-	DetailBegin Detail = "begin"
-	DetailEnd   Detail = "end"
+	DetailBegin     Detail = "begin"
+	DetailEnd       Detail = "end"
+	DetailSoftLimit Detail = "soft_limit" // the step made the month's use pass the quota's soft limit
 )
 
 // Progress is the payload of run_progress.
@@ -60,7 +62,7 @@ type Progress struct {
 	Phase  Phase  `json:"phase"`
 	Step   int    `json:"step"`
 	Detail Detail `json:"detail"`
-	Name   string `json:"name,omitempty"` // the tool's name; what a wait waits for
+	Name   string `json:"name,omitempty"` // the tool's name; what a wait waits for; the quota
 	Usage  *Usage `json:"usage,omitempty"`
 }
 

@@ -32,7 +32,7 @@ type Keys struct {
 // New makes the service over the database.
 func New(db *postgres.DB, log *slog.Logger) *Keys { return &Keys{store: store{db: db}, log: log} }
 
-// Request is what a key stands for. The tenant comes from the context.
+// Request is what a key stands for. The tenant comes from the context; without one the key is the platform's.
 type Request struct {
 	Route string            // method and path template
 	Key   string            // the header's value

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,9 +12,23 @@ import (
 
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/scope"
 )
 
 type store struct{ db *postgres.DB }
+
+// of gives a statement, and the context that it runs in, for the keys of the context's tenant; or, where
+// there is none, for those of the platform, whose table has the same columns.
+func (store) of(ctx context.Context, sql string) (context.Context, string) {
+	if scope.Tenant(ctx) != uuid.Nil {
+		return ctx, sql
+	}
+	return postgres.AsSystem(ctx), ofPlatform(sql)
+}
+
+func ofPlatform(sql string) string {
+	return strings.NewReplacer("idempotency_keys", "platform_idempotency_keys", "lari.tenant_id()", "'"+uuid.Nil.String()+"'::uuid").Replace(sql)
+}
 
 // reservation is the right to answer for a key. until is also its fencing token: whoever takes over
 // writes another time, and the one who lost it can conclude nothing any more.
@@ -36,13 +51,14 @@ func (s store) reserve(ctx context.Context, r Request) (reservation, bool, error
 	if err != nil {
 		return reservation{}, false, fmt.Errorf("make an id: %w", err)
 	}
-	held, ok, err := postgres.One(ctx, s.db, `
+	ctx, sql := s.of(ctx, `
 		insert into public.idempotency_keys (tenant_id, route, key, request_hash, resource_id, locked_until)
 		values (lari.tenant_id(), $1, $2, $3, $4, clock_timestamp() + $5::interval)
 		on conflict (tenant_id, route, key) do update set locked_until = excluded.locked_until
 		where idempotency_keys.status is null and idempotency_keys.locked_until < clock_timestamp()
 		  and idempotency_keys.request_hash = excluded.request_hash
-		returning resource_id, locked_until`,
+		returning resource_id, locked_until`)
+	held, ok, err := postgres.One(ctx, s.db, sql,
 		[]any{r.Route, r.Key, r.Hash[:], id, lockFor},
 		func(row pgx.CollectableRow) (v reservation, err error) {
 			err = row.Scan(&v.resource, &v.until)
@@ -56,10 +72,10 @@ func (s store) reserve(ctx context.Context, r Request) (reservation, bool, error
 }
 
 func (s store) find(ctx context.Context, r Request) (record, bool, error) {
-	return postgres.One(ctx, s.db, `
+	ctx, sql := s.of(ctx, `
 		select request_hash, resource_id, status, coalesce(location, ''), body
-		from public.idempotency_keys where tenant_id = lari.tenant_id() and route = $1 and key = $2`,
-		[]any{r.Route, r.Key},
+		from public.idempotency_keys where tenant_id = lari.tenant_id() and route = $1 and key = $2`)
+	return postgres.One(ctx, s.db, sql, []any{r.Route, r.Key},
 		func(row pgx.CollectableRow) (v record, err error) {
 			var hash []byte
 			var status *int
@@ -99,6 +115,7 @@ func (s store) forget(ctx context.Context, r Request, held reservation) error {
 }
 
 func (s store) change(ctx context.Context, sql string, args ...any) error {
+	ctx, sql = s.of(ctx, sql)
 	n, err := s.db.Exec(ctx, sql, args...)
 	if err == nil && n == 0 {
 		return errLostReservation
@@ -107,5 +124,11 @@ func (s store) change(ctx context.Context, sql string, args ...any) error {
 }
 
 func (s store) sweep(ctx context.Context, olderThan time.Duration) (int64, error) {
-	return s.db.Exec(ctx, `delete from public.idempotency_keys where created_at < clock_timestamp() - $1::interval`, olderThan)
+	const sql = `delete from public.idempotency_keys where created_at < clock_timestamp() - $1::interval`
+	n, err := s.db.Exec(ctx, sql, olderThan)
+	if err != nil {
+		return n, err
+	}
+	more, err := s.db.Exec(ctx, ofPlatform(sql), olderThan)
+	return n + more, err
 }

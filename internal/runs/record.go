@@ -47,6 +47,9 @@ func (s *Service) Finished(ctx context.Context, id uuid.UUID, o Outcome) (Run, e
 		if err != nil {
 			return nil, err
 		}
+		if err := s.free(ctx, r.ID); err != nil {
+			return nil, err
+		}
 		return r.Finish(o, output, now())
 	})
 	if err != nil {

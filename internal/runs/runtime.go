@@ -23,7 +23,27 @@ type Execution struct {
 	HistoryBytes      int64             `json:"history_bytes"`
 	PendingActivities []PendingActivity `json:"pending_activities" description:"Empty in lists."`
 	UIURL             string            `json:"ui_url,omitempty" description:"The execution in the Temporal UI."`
+
+	PendingTask *PendingTask `json:"pending_task,omitempty" description:"What the run's workflow is to look at; absent in lists."`
+	Ending      Ending       `json:"-"` // as FindFate would tell it
 }
+
+// PendingTask is a turn of the workflow itself, which a worker is to take or has taken.
+type PendingTask struct {
+	Attempt     int32       `json:"attempt" description:"More than one: the workflow's code failed, or its worker died."`
+	ScheduledAt *clock.Time `json:"scheduled_at"`
+	StartedAt   *clock.Time `json:"started_at" description:"Null: no worker has taken it yet."`
+}
+
+// Work is what an activity does for a run.
+type Work string
+
+// What activities do.
+const (
+	WorkThink Work = "think" // the model is asked
+	WorkAct   Work = "act"   // a tool is called
+	WorkOther Work = "other"
+)
 
 // PendingActivity is a step that the engine has scheduled and that has not ended.
 type PendingActivity struct {
@@ -33,6 +53,12 @@ type PendingActivity struct {
 	LastFailure   string      `json:"last_failure,omitempty"`
 	LastHeartbeat *clock.Time `json:"last_heartbeat"`
 	NextAttemptAt *clock.Time `json:"next_attempt_at"`
+
+	ScheduledAt *clock.Time `json:"scheduled_at"`
+	StartedAt   *clock.Time `json:"started_at" description:"When the attempt under way began; null: none is."`
+	MaxAttempts int32       `json:"max_attempts,omitempty" description:"Absent: it is tried until the run's time is over."`
+	Work        Work        `json:"-"`
+	FailureType string      `json:"-"` // of LastFailure, as activities name them; "timeout" for one of the engine's
 }
 
 // FindExecution gives the engine's view of a run of the tenant.

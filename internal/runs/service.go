@@ -88,6 +88,17 @@ type Posted struct {
 	Behind int
 }
 
+// Ledger keeps account of what the tenant's runs use. Its statements go along with those that record a run.
+type Ledger interface {
+	// Look gives the statement that reads whether steps have to reserve what they may use at most.
+	Look(tenant uuid.UUID, limited *bool) postgres.Statement
+	// Settle gives the statement that counts what a step used and takes back what it had reserved. passed is
+	// filled with the quotas whose soft limit that passed.
+	Settle(tenant, run uuid.UUID, step int, u event.Usage, passed *[]string) postgres.Statement
+	// Free gives the statement that takes back whatever a run has reserved.
+	Free(run uuid.UUID) postgres.Statement
+}
+
 // Deps are the ports of a Service.
 type Deps struct {
 	DB         *postgres.DB
@@ -97,10 +108,12 @@ type Deps struct {
 	Engine     Engine
 	Announcer  Announcer
 	Outbox     Outbox
+	Ledger     Ledger                 // nil: nobody keeps account
 	CheckURL   func(raw string) error // whether a webhook may be sent there
 	Observer   ReconcileObserver
 	Logger     *slog.Logger
 	DispatchIn time.Duration // how old an undispatched run or unheard cancel is when it is looked after; zero: 10 s
+	Explains   Explaining
 }
 
 // Service is what can be done with runs. Each method acts for the tenant of the context.

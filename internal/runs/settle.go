@@ -96,6 +96,9 @@ func (s *Service) endOutside(ctx context.Context, r *Run, o Outcome, at clock.Ti
 	if err != nil {
 		return nil, err
 	}
+	if err := s.free(ctx, r.ID); err != nil {
+		return nil, err
+	}
 	_, err = s.store.oweEnd(ctx, r.ID)
 	return drafts, err
 }

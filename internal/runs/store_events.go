@@ -183,3 +183,10 @@ func (s store) traces(ctx context.Context, run uuid.UUID, step int) (begun int64
 		})
 	return begun, half, attempt, err
 }
+
+// warned reports whether a log says that the soft limit of the quota was passed.
+func (s store) warned(ctx context.Context, run uuid.UUID, quota string) (bool, error) {
+	said, _, err := postgres.One(ctx, s.db, `select exists (select from run_events
+		where run_id = $1 and type = 'run_progress' and data ->> 'phase' = 'quota' and data ->> 'name' = $2)`, []any{run, quota}, pgx.RowTo[bool])
+	return said, err
+}

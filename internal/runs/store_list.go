@@ -3,6 +3,7 @@ package runs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,10 +31,8 @@ func (f Filter) where() (string, []any) {
 		args = append(args, value)
 		where = append(where, fmt.Sprintf(condition, len(args)))
 	}
-	if len(f.Status) == 1 { // which an index is ordered by
-		add("status = $%d", f.Status[0])
-	} else if len(f.Status) > 0 {
-		add("status = any($%d)", f.Status)
+	if len(f.Status) > 0 {
+		where = append(where, statusIn(f.Status))
 	}
 	if f.AgentID != nil {
 		add("agent_id = $%d", *f.AgentID)
@@ -57,6 +56,21 @@ func (f Filter) where() (string, []any) {
 		add("id < $%d", idAt(f.CreatedBefore.Add(time.Hour)))
 	}
 	return strings.Join(where, " and "), args
+}
+
+// statusIn names the states in the statement itself: most runs are completed and few are anything else, and one
+// plan for whatever state would be a bad one for the few.
+func statusIn(wanted []Status) string {
+	names := []string{"null"} // fits nothing, as a state fits that is none
+	for _, status := range Statuses() {
+		if slices.Contains(wanted, status) {
+			names = append(names, "'"+string(status)+"'")
+		}
+	}
+	if len(names) == 2 { // in the order of an index
+		return "status = " + names[1]
+	}
+	return "status in (" + strings.Join(names, ", ") + ")"
 }
 
 // askCancelAll notes for a page of the runs that fit the filter that they are to stop, tells whoever executes

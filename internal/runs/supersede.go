@@ -53,7 +53,7 @@ func (s *Service) stop(ctx context.Context, id uuid.UUID) error {
 	case r.Status.Final() || r.Cancel == nil:
 		return nil
 	case r.Status == Queued:
-		if _, err := s.finishOutside(ctx, id, func(r Run) Outcome { return Outcome{Status: Cancelled} }); err != nil {
+		if _, err := s.finishOutside(ctx, id, func(Run) Outcome { return Outcome{Status: Cancelled} }); err != nil {
 			return err
 		}
 	default:

@@ -21,6 +21,7 @@ type Turn struct {
 	Messages []LiveMessage // sent into the run so far
 	Recorded *Taken
 	Opening  *stream.Ticket // of the word that the step begins, which may not be in the log yet
+	Limited  bool           // the step has to reserve what it may use at most
 	Attempt  int            // what the deltas of this attempt are numbered with: more than those of any before
 }
 
@@ -45,11 +46,12 @@ func (s *Service) BeginStep(ctx context.Context, id uuid.UUID, step, attempt int
 	}
 	fresh := attempt == 1 && !again
 	listeners, post := s.Outbox.Listen(scope.Tenant(ctx))
-	t, err := s.store.turn(ctx, id, step, fresh, listeners)
+	var limited bool
+	t, err := s.store.turn(ctx, id, step, fresh, s.look(ctx, &limited, listeners)...)
 	if err != nil {
 		return Turn{}, err
 	}
-	t.Attempt = attempt
+	t.Attempt, t.Limited = attempt, limited
 	for _, st := range t.Steps { // after a reset there may be later ones too
 		if st.Number == step {
 			taken := st.taken(t.Run)
@@ -127,13 +129,16 @@ func (s *Service) resume(ctx context.Context, t *Turn, step int, begins []pendin
 func (s *Service) RecordStep(ctx context.Context, step Step, deltas ...event.Draft) (Taken, error) {
 	var taken Taken
 	var done inserted
+	var passed []string
 	r, events, err := s.change(ctx, step.RunID, func(ctx context.Context, r *Run) ([]event.Draft, error) {
 		if r.Status.Final() {
 			return nil, fault.New(fault.RunFinal, "The run has ended: it is %s.", r.Status)
 		}
 		if !done.created {
 			recorded, err := s.recorded(ctx, *r, step.Number)
-			taken = recorded
+			if taken = recorded; err == nil { // what this attempt has reserved beside the first one
+				err = s.count(ctx, Step{RunID: step.RunID, Number: step.Number}, &passed)
+			}
 			return nil, err
 		}
 		taken = Taken{Usage: step.Usage, ToolCalls: step.ToolCalls}
@@ -144,12 +149,19 @@ func (s *Service) RecordStep(ctx context.Context, step Step, deltas ...event.Dra
 				r.IntakeClosed, r.Output = true, &step.Content
 			}
 		}
+		if err := s.count(ctx, step, &passed); err != nil {
+			return nil, err
+		}
 		return append(slices.Clip(deltas), step.drafts(false)...), nil
 	}, insertStepStatement(scope.Tenant(ctx), step, &done))
 	if err != nil {
 		return Taken{}, err
 	}
-	return taken, s.announce(ctx, r, events)
+	if err := s.announce(ctx, r, events); err != nil {
+		return Taken{}, err
+	}
+	s.warn(ctx, step, passed)
+	return taken, nil
 }
 
 // taken is what a recorded step led to.
@@ -172,9 +184,9 @@ func (s *Service) recorded(ctx context.Context, r Run, number int) (Taken, error
 
 // RecordPartial writes what a step had said and cost when it was stopped, behind the last of its deltas.
 func (s *Service) RecordPartial(ctx context.Context, step Step, deltas ...event.Draft) error {
-	_, _, err := s.change(ctx, step.RunID, func(_ context.Context, r *Run) ([]event.Draft, error) {
-		if r.Status.Final() {
-			return nil, nil
+	_, _, err := s.change(ctx, step.RunID, func(ctx context.Context, r *Run) ([]event.Draft, error) {
+		if err := s.count(ctx, step, new([]string)); err != nil || r.Status.Final() { // it is billed all the same
+			return nil, err
 		}
 		r.Step, r.Usage = max(r.Step, step.Number), r.Usage.Add(step.Usage)
 		return append(slices.Clip(deltas), step.drafts(true)...), nil

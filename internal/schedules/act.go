@@ -129,15 +129,14 @@ type Backfilled struct {
 // Backfill fires for each firing time of a span in the past, whether or not there was a firing then.
 func (s *Service) Backfill(ctx context.Context, id uuid.UUID, b Backfill) (Backfilled, error) {
 	c := s.change(ctx, id, changeBackfilled)
+	r, h, err := s.loadHeld(ctx, id)
 	switch {
+	case err != nil:
+		return Backfilled{}, err
 	case b.End.Before(b.Start.Time):
 		return Backfilled{}, fault.InvalidField("end", "gte", "must not be before start")
 	case b.End.After(c.at):
 		return Backfilled{}, fault.InvalidField("end", "lte", "must not be in the future")
-	}
-	r, h, err := s.loadHeld(ctx, id)
-	if err != nil {
-		return Backfilled{}, err
 	}
 	times := h.Plan.Between(b.Start.Time, b.End.Time, counted+1)
 	switch n := len(times); {

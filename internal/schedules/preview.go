@@ -25,36 +25,36 @@ func momentAt(t time.Time, zone *time.Location) Moment {
 	return Moment{At: clock.At(t), Local: t.In(zone).Format(time.RFC3339)}
 }
 
-// Preview is the next firings of a spec.
-type Preview struct {
+// FiringPreview is the next firings of a spec.
+type FiringPreview struct {
 	TimeZone string   `json:"time_zone" required:"true"`
 	Items    []Moment `json:"items" required:"true" nullable:"false" description:"In order, without jitter. Fewer than asked for: there are no more."`
 }
 
 // Next gives the firings of a schedule to come. It says nothing of a pause.
-func (s *Service) Next(ctx context.Context, id uuid.UUID, a Ahead) (Preview, error) {
+func (s *Service) Next(ctx context.Context, id uuid.UUID, a Ahead) (FiringPreview, error) {
 	_, h, err := s.loadHeld(ctx, id)
 	if err != nil {
-		return Preview{}, err
+		return FiringPreview{}, err
 	}
 	return h.Plan.preview(a), nil
 }
 
 // Preview gives the firings that a schedule of the spec would have, and refuses what Create would.
-func (s *Service) Preview(_ context.Context, spec Spec, a Ahead) (Preview, error) {
+func (s *Service) Preview(_ context.Context, spec Spec, a Ahead) (FiringPreview, error) {
 	p, err := spec.Compile(s.Rules, time.Now())
 	if err != nil {
-		return Preview{}, err
+		return FiringPreview{}, err
 	}
 	return p.preview(a), nil
 }
 
-func (p Plan) preview(a Ahead) Preview {
+func (p Plan) preview(a Ahead) FiringPreview {
 	from := time.Now()
 	if a.From != nil {
 		from = a.From.Add(-time.Nanosecond)
 	}
-	shown := Preview{TimeZone: p.Zone.String(), Items: []Moment{}}
+	shown := FiringPreview{TimeZone: p.Zone.String(), Items: []Moment{}}
 	for _, t := range p.Next(from, a.Count) {
 		shown.Items = append(shown.Items, momentAt(t, p.Zone))
 	}

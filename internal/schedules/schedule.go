@@ -52,23 +52,23 @@ const defaultCatchUp = time.Minute
 type Template struct {
 	Agent          string                     `json:"agent,omitempty" validate:"omitempty,max=64" description:"Id or slug of the agent, in the version of the firing's time." default:"assistant" example:"assistant"`
 	Input          string                     `json:"input,omitempty" validate:"max=200000" description:"What the user says. Either this or messages." example:"Write the report of the day."`
-	Messages       []Message                  `json:"messages,omitempty" validate:"max=200,dive" description:"A conversation to begin with. Either this or input."`
+	Messages       []TemplateMessage          `json:"messages,omitempty" validate:"max=200,dive" description:"A conversation to begin with. Either this or input."`
 	ThreadID       *uuid.UUID                 `json:"thread_id,omitempty" description:"Thread that each run continues. A firing that finds another run on it is refused."`
 	WorkspaceID    *uuid.UUID                 `json:"workspace_id,omitempty" description:"Workspace that the runs belong to."`
 	Metadata       map[string]json.RawMessage `json:"metadata,omitempty" description:"Given to each run; up to 16 KiB of JSON."`
 	TimeoutSeconds *int                       `json:"timeout_seconds,omitempty" validate:"omitempty,min=1,max=86400" description:"Time limit of a run. Default: the agent's."`
-	Budget         *Budget                    `json:"budget,omitempty" description:"Limits of a run. Default: the agent's."`
+	Budget         *RunBudget                 `json:"budget,omitempty" description:"Limits of a run. Default: the agent's."`
 	WebhookURL     string                     `json:"webhook_url,omitempty" validate:"max=2048" description:"Is told how each run ended."`
 }
 
-// Message is one message that a run begins with.
-type Message struct {
+// TemplateMessage is one message that a run begins with.
+type TemplateMessage struct {
 	Role    string `json:"role" validate:"required,oneof=user assistant" enum:"user,assistant"`
 	Content string `json:"content" validate:"required,max=200000" maxLength:"200000"`
 }
 
-// Budget bounds what a run may consume.
-type Budget struct {
+// RunBudget bounds what a run may consume.
+type RunBudget struct {
 	MaxTokens  *int64  `json:"max_tokens,omitempty" validate:"omitempty,min=1,max=1000000000" description:"Input and output tokens together."`
 	MaxCostUSD *string `json:"max_cost_usd,omitempty" validate:"omitempty,max=24" description:"Decimal US dollars." example:"0.50"`
 	MaxSteps   *int    `json:"max_steps,omitempty" validate:"omitempty,min=1,max=100" description:"Turns of think and act."`
@@ -96,8 +96,8 @@ type Update struct {
 	Run                  *Template `json:"run,omitempty" description:"All of it."`
 }
 
-// Counts is what Temporal has counted since the schedule was made.
-type Counts struct {
+// FiringCounts is what Temporal has counted since the schedule was made.
+type FiringCounts struct {
 	Started        int `json:"started" required:"true"`
 	SkippedOverlap int `json:"skipped_overlap" required:"true" description:"Did not happen because a run went on."`
 	Missed         int `json:"missed" required:"true" description:"Did not happen because the platform was away for longer than the catch-up window."`
@@ -117,7 +117,7 @@ type Schedule struct {
 	Run                  Template     `json:"run" required:"true"`
 	NextFirings          []clock.Time `json:"next_firings" required:"true" nullable:"false" description:"The next ones, jitter included; none while it is paused."`
 	Skipped              []clock.Time `json:"skipped" required:"true" nullable:"false" description:"Firing times to come that are left out on request."`
-	Firings              Counts       `json:"firings" required:"true"`
+	Firings              FiringCounts `json:"firings" required:"true"`
 	CreatedBy            string       `json:"created_by" required:"true"`
 	CreatedAt            clock.Time   `json:"created_at" required:"true"`
 	UpdatedAt            clock.Time   `json:"updated_at" required:"true"`

@@ -34,7 +34,7 @@ type Held struct {
 	Paused bool
 	Note   string
 	Next   []time.Time // with jitter
-	Counts Counts
+	Counts FiringCounts
 	Taken  []time.Time // nominal times of firings that it has started of late, or whose run goes on
 }
 

@@ -26,8 +26,8 @@ const (
 	Pending        Result = "pending"         // it is to come, or waits
 )
 
-// Entry is one firing time and what became of it.
-type Entry struct {
+// TimelineEntry is one firing time and what became of it.
+type TimelineEntry struct {
 	Moment
 	Kind      Kind        `json:"kind" required:"true" enum:"schedule,trigger,backfill" description:"Its time came, somebody triggered it, or it was backfilled."`
 	Result    Result      `json:"result" required:"true" enum:"fired,refused,skipped_overlap,skipped,paused,missed,pending"`
@@ -40,8 +40,8 @@ type Entry struct {
 
 // Timeline is what became of the firing times of a span.
 type Timeline struct {
-	Items    []Entry     `json:"items" required:"true" nullable:"false" description:"In order of their nominal times."`
-	NextFrom *clock.Time `json:"next_from" required:"true" description:"Where to go on; null: the span is complete."`
+	Items    []TimelineEntry `json:"items" required:"true" nullable:"false" description:"In order of their nominal times."`
+	NextFrom *clock.Time     `json:"next_from" required:"true" description:"Where to go on; null: the span is complete."`
 	// KnownFrom says since when what did not happen is known.
 	KnownFrom clock.Time `json:"known_from" required:"true" description:"The last change of spec or overlap policy. Before it, only firings that reached the platform are listed."`
 }
@@ -66,15 +66,14 @@ func (s *Service) Timeline(ctx context.Context, id uuid.UUID, from, to *time.Tim
 	if from != nil {
 		since = *from
 	}
+	r, h, found, err := s.load(ctx, id)
 	switch {
+	case err != nil:
+		return Timeline{}, err
 	case until.Before(since):
 		return Timeline{}, fault.InvalidField("to", "gte", "must not be before from")
 	case until.Sub(since) > maxSpan:
 		return Timeline{}, fault.InvalidField("from", "max", "must not be more than 366 days before to")
-	}
-	r, h, found, err := s.load(ctx, id)
-	if err != nil {
-		return Timeline{}, err
 	}
 	story, err := s.story(ctx, r, h, found, since, until, now)
 	if err != nil {
@@ -126,7 +125,7 @@ func (s *Service) story(ctx context.Context, r row, h Held, found bool, from, to
 }
 
 func (t *story) tell() Timeline {
-	line := Timeline{Items: []Entry{}, KnownFrom: clock.At(t.known)}
+	line := Timeline{Items: []TimelineEntry{}, KnownFrom: clock.At(t.known)}
 	recorded := map[int64]bool{}
 	for _, f := range t.firings {
 		recorded[f.nominal.Unix()] = true
@@ -137,9 +136,9 @@ func (t *story) tell() Timeline {
 			line.Items = append(line.Items, t.entry(at))
 		}
 	}
-	slices.SortStableFunc(line.Items, func(a, b Entry) int { return a.At.Compare(b.At.Time) })
+	slices.SortStableFunc(line.Items, func(a, b TimelineEntry) int { return a.At.Compare(b.At.Time) })
 	if end, ok := t.end(line.Items); ok {
-		line.Items = slices.DeleteFunc(line.Items, func(e Entry) bool { return !e.At.Before(end) })
+		line.Items = slices.DeleteFunc(line.Items, func(e TimelineEntry) bool { return !e.At.Before(end) })
 		next := clock.At(end)
 		line.NextFrom = &next
 	}
@@ -148,7 +147,7 @@ func (t *story) tell() Timeline {
 
 // end is the time from which entries are left to the next answer: where one of the lists was cut, or where the
 // entries are too many.
-func (t *story) end(items []Entry) (end time.Time, cut bool) {
+func (t *story) end(items []TimelineEntry) (end time.Time, cut bool) {
 	at := func(e time.Time) {
 		if !cut || e.Before(end) {
 			end, cut = e, true
@@ -167,8 +166,8 @@ func (t *story) end(items []Entry) (end time.Time, cut bool) {
 }
 
 // happened is the entry of a firing that reached the platform.
-func (t *story) happened(f firing) Entry {
-	e := Entry{Moment: momentAt(f.nominal, t.zone), Kind: f.kind, FiredAt: &f.at, Code: string(f.code), Detail: f.detail}
+func (t *story) happened(f firing) TimelineEntry {
+	e := TimelineEntry{Moment: momentAt(f.nominal, t.zone), Kind: f.kind, FiredAt: &f.at, Code: string(f.code), Detail: f.detail}
 	switch f.outcome {
 	case outcomeStarted:
 		e.Result, e.RunID, e.RunStatus = HasFired, &f.id, f.run
@@ -189,8 +188,8 @@ func (t *story) superseded(f firing) bool {
 }
 
 // entry says why there is no firing for a time of the plan.
-func (t *story) entry(at time.Time) Entry {
-	e := Entry{Moment: momentAt(at, t.zone), Kind: KindSchedule}
+func (t *story) entry(at time.Time) TimelineEntry {
+	e := TimelineEntry{Moment: momentAt(at, t.zone), Kind: KindSchedule}
 	switch {
 	case slices.ContainsFunc(t.skipped, func(c change) bool { return c.from.Equal(at) }):
 		e.Result = Skipped

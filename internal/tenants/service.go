@@ -11,27 +11,31 @@ import (
 	"github.com/larirun/lari/internal/platform/scope"
 )
 
-// Service is what can be done with tenants.
+// Service is what can be done with tenants. Unless it says otherwise a method acts for the tenant of the
+// context, and gives fault.NotFound when that does not exist.
 type Service struct {
 	db    *postgres.DB
 	store store
+	uses  uses
 }
 
 var _ auth.KeyStore = (*Service)(nil)
 
 // NewService makes the service.
-func NewService(db *postgres.DB) *Service { return &Service{db: db, store: store{db}} }
+func NewService(db *postgres.DB) *Service { return &Service{db: db, store: store{db}, uses: newUses()} }
 
 // CreateTenant makes a tenant with its default workspace; for the platform. A taken slug gives
-// fault.Conflict.
+// fault.Conflict. For a NewTenant whose id is known it gives the tenant that exists.
 func (s *Service) CreateTenant(ctx context.Context, n NewTenant) (Tenant, error) {
 	t, err := n.build(now())
 	if err != nil {
 		return Tenant{}, err
 	}
 	w := Workspace{ID: newID(), TenantID: t.ID, Slug: DefaultWorkspace, Name: "Default", CreatedAt: t.CreatedAt}
-	err = s.db.Tx(postgres.AsSystem(ctx), func(ctx context.Context) error {
-		if err := s.store.insert(ctx, t); err != nil {
+	system := postgres.AsSystem(ctx)
+	created := false
+	err = s.db.Tx(system, func(ctx context.Context) error {
+		if created, err = s.store.insert(ctx, t); err != nil || !created {
 			return err
 		}
 		return s.store.insertWorkspace(ctx, w)
@@ -39,7 +43,14 @@ func (s *Service) CreateTenant(ctx context.Context, n NewTenant) (Tenant, error)
 	if err != nil {
 		return Tenant{}, err
 	}
-	return t, nil
+	if created {
+		return t, nil
+	}
+	known, err := s.store.byID(system, t.ID)
+	if fault.Is(err, fault.NotFound) {
+		err = fault.New(fault.Conflict, "Another tenant has the slug %s.", t.Slug)
+	}
+	return known, err
 }
 
 // FindTenantBySlug gives a tenant; for the platform.
@@ -52,35 +63,48 @@ func (s *Service) FindTenantByID(ctx context.Context, id uuid.UUID) (Tenant, err
 	return s.store.byID(ctx, id)
 }
 
-// FindWorkspace gives a workspace of the context's tenant by its id or slug.
-func (s *Service) FindWorkspace(ctx context.Context, ref string) (Workspace, error) {
-	return s.store.workspace(ctx, ref)
+// Find gives the tenant.
+func (s *Service) Find(ctx context.Context) (Tenant, error) {
+	return s.store.byID(ctx, scope.Tenant(ctx))
 }
 
-// CreateKey makes an API key of the context's tenant. The secret is given once and kept nowhere.
-func (s *Service) CreateKey(ctx context.Context, n NewKey) (k Key, plain string, err error) {
-	caller := scope.From(ctx)
-	k, hash, plain, err := n.build(caller.Tenant, caller.Actor, now())
+// Update changes the tenant.
+func (s *Service) Update(ctx context.Context, u Update) (Tenant, error) {
+	if u.Name == nil {
+		return s.Find(ctx)
+	}
+	name, err := goodName(*u.Name)
 	if err != nil {
-		return Key{}, "", err
+		return Tenant{}, err
 	}
-	if err := s.store.insertKey(ctx, k, hash); err != nil {
-		return Key{}, "", err
-	}
-	return k, plain, nil
+	return s.store.rename(ctx, scope.Tenant(ctx), name, now())
 }
 
-// RevokeKey ends a key of the context's tenant; processes that have seen it forget it within
-// 30 seconds. A key that was revoked before stays so.
-func (s *Service) RevokeKey(ctx context.Context, id uuid.UUID) error {
-	found, err := s.store.revokeKey(ctx, id, now())
-	if err == nil && !found {
-		err = fault.New(fault.NotFound, "There is no key %s.", id)
-	}
-	return err
+// Suspend lets the tenant begin nothing new until it is resumed; what runs finishes. For one that is
+// suspended it sets the reason. fault.Conflict for one that is being deleted.
+func (s *Service) Suspend(ctx context.Context, reason string) (Tenant, error) {
+	return s.become(ctx, Suspended, reason)
 }
 
-// FindKey gives what a key is checked against. The tenant is not known yet, so it looks everywhere.
+// Resume takes a suspension back; an active tenant stays as it is. fault.Conflict for one that is being
+// deleted.
+func (s *Service) Resume(ctx context.Context) (Tenant, error) {
+	return s.become(ctx, Active, "")
+}
+
+func (s *Service) become(ctx context.Context, status Status, reason string) (Tenant, error) {
+	t, changed, err := s.store.setStatus(ctx, scope.Tenant(ctx), status, reason, now())
+	if err != nil || changed {
+		return t, err
+	}
+	if _, err := s.Find(ctx); err != nil {
+		return Tenant{}, err
+	}
+	return Tenant{}, fault.New(fault.Conflict, "The tenant is being deleted: cancel its deletion first.")
+}
+
+// FindKey gives what a key is checked against. The tenant is not known yet, so it looks everywhere. The keys
+// of a tenant that is being deleted count as revoked.
 func (s *Service) FindKey(ctx context.Context, prefix string) (auth.KeyRecord, error) {
 	return s.store.key(postgres.AsSystem(ctx), prefix)
 }

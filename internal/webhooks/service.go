@@ -173,6 +173,9 @@ func (s *Service) apply(ctx context.Context, r *record, u Update) (err error) {
 	r.AgentID = nil
 	if *u.Agent != everything {
 		id, err := s.Agents.ResolveAgent(ctx, *u.Agent)
+		if fault.Is(err, fault.NotFound) { // what the path names is there
+			return fault.InvalidField("agent", "exists", "names no agent of this tenant")
+		}
 		if err != nil {
 			return err
 		}

@@ -86,7 +86,7 @@ func TestWhatIsNoEndpoint(t *testing.T) {
 		"another event":        {webhooks.NewEndpoint{Events: []event.Type{event.MessageDelta}}, fault.Invalid},
 		"an unknown event":     {webhooks.NewEndpoint{Events: []event.Type{"run_done"}}, fault.Invalid},
 		"an event twice":       {webhooks.NewEndpoint{Events: []event.Type{event.RunError, event.RunError}}, fault.Invalid},
-		"an absent agent":      {webhooks.NewEndpoint{Agent: "nobody"}, fault.NotFound},
+		"an absent agent":      {webhooks.NewEndpoint{Agent: "nobody"}, fault.Invalid},
 		"all fields and one":   {webhooks.NewEndpoint{Fields: []string{"*", "code"}}, fault.Invalid},
 		"Host":                 {header("Host", "example.org"), fault.Invalid},
 		"Content-Length":       {header("content-length", "0"), fault.Invalid},

@@ -52,7 +52,7 @@ func (s *System) Spawn(t testing.TB, program, role string, env ...string) *Child
 		"LARI_ENV=development", "LARI_HTTP_ADDR=127.0.0.1:0", "LARI_ADMIN_ADDR=off", "LARI_SHUTDOWN_TIMEOUT=3s", "LARI_LOG_FORMAT=json", "LARI_RECONCILE_EVERY=0s",
 		"DATABASE_URL="+s.Database.URL, "TEMPORAL_ADDRESS="+s.Config.Temporal.Address, "TEMPORAL_NAMESPACE="+s.Config.Temporal.Namespace,
 		"SUPABASE_JWT_SECRET="+Secret, "OPENAI_API_KEY=test", "OPENAI_BASE_URL="+s.Model.OpenAIURL(),
-		"LARI_EGRESS_ALLOW=127.0.0.0/8", "LARI_EGRESS_ALLOW_HTTP=true")
+		"LARI_EXPORT_DIR="+s.Config.ExportDir, "LARI_EGRESS_ALLOW=127.0.0.0/8", "LARI_EGRESS_ALLOW_HTTP=true")
 	c.cmd.Env = append(c.cmd.Env, env...)
 	out, err := c.cmd.StderrPipe()
 	if err != nil {

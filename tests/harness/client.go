@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -20,6 +19,7 @@ import (
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/scope"
 	"github.com/larirun/lari/internal/tenants"
+	"github.com/larirun/lari/tests/contract"
 )
 
 // Tenant is a customer with an agent, and a client of the API on its behalf.
@@ -28,6 +28,9 @@ type Tenant struct {
 	Slug  string
 	URL   string // of the process that is spoken to; change it to speak to another
 	Token string
+	HTTP  *http.Client // nil: the default one
+
+	described *described // nil: its answers are not held to the API's description
 }
 
 // NewTenant makes a tenant with an agent "assistant" of the given config; the zero config will do.
@@ -38,12 +41,18 @@ func (p *Process) NewTenant(t testing.TB, config agents.Config) *Tenant {
 	if err != nil {
 		t.Fatalf("make a tenant: %v", err)
 	}
-	x := &Tenant{ID: made.ID, Slug: slug, URL: p.URL, Token: Token(t, made.ID, auth.RoleOwner)}
+	x := &Tenant{ID: made.ID, Slug: slug, URL: p.URL, Token: Token(t, made.ID, auth.RoleOwner), described: &described{t: t, contract: p.contract}}
 	_, err = p.App.Agents.CreateAgent(x.Context(t.Context()), agents.NewAgent{Slug: "assistant", Name: "Assistant", Config: config})
 	if err != nil {
 		t.Fatalf("make an agent: %v", err)
 	}
 	return x
+}
+
+// Nobody is a client of the process without a credential.
+func (p *Process) Nobody(t testing.TB) *Tenant {
+	t.Helper()
+	return &Tenant{URL: p.URL, described: &described{t: t, contract: p.contract}}
 }
 
 // Context acts on behalf of the tenant below HTTP.
@@ -80,16 +89,41 @@ func (x *Tenant) Do(t testing.TB, method, path string, body any, headers ...stri
 
 // Try is Do for requests that may break, and for other goroutines than the test's.
 func (x *Tenant) Try(ctx context.Context, method, path string, body any, headers ...string) (Answer, error) {
-	resp, err := x.open(ctx, method, path, body, headers...)
+	req, err := x.Request(ctx, method, path, body, headers...)
+	if err != nil {
+		return Answer{}, err
+	}
+	return x.Send(req)
+}
+
+// Send sends any request as it is, and holds the answer to the API's description.
+func (x *Tenant) Send(req *http.Request) (Answer, error) {
+	resp, err := x.client().Do(req)
 	if err != nil {
 		return Answer{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	data, err := io.ReadAll(resp.Body)
-	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: data}, err
+	return x.read(req, resp)
 }
 
-func (x *Tenant) open(ctx context.Context, method, path string, body any, headers ...string) (*http.Response, error) {
+func (x *Tenant) client() *http.Client {
+	if x.HTTP != nil {
+		return x.HTTP
+	}
+	return http.DefaultClient
+}
+
+func (x *Tenant) read(req *http.Request, resp *http.Response) (Answer, error) {
+	data, err := io.ReadAll(resp.Body)
+	a := Answer{Status: resp.StatusCode, Header: resp.Header, Body: data}
+	if err == nil {
+		x.described.check(req, a)
+	}
+	return a, err
+}
+
+// Request makes a request as Do would send it; a body is nil, a string sent as it is, or a value sent as JSON.
+func (x *Tenant) Request(ctx context.Context, method, path string, body any, headers ...string) (*http.Request, error) {
 	var payload io.Reader
 	switch b := body.(type) {
 	case nil:
@@ -106,14 +140,16 @@ func (x *Tenant) open(ctx context.Context, method, path string, body any, header
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+x.Token)
+	if x.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+x.Token)
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
 	}
-	return http.DefaultClient.Do(req)
+	return req, nil
 }
 
 // Want demands a status and decodes the body into the value, if there is one.
@@ -189,26 +225,46 @@ func (x *Tenant) FindRun(t testing.TB, id uuid.UUID) Run {
 // Stream is an open stream of server-sent events.
 type Stream struct {
 	Header http.Header
-	body   io.ReadCloser
-	lines  *bufio.Reader
-	stop   context.CancelFunc
+
+	request   *http.Request
+	described *described
+	body      io.ReadCloser
+	events    *contract.Events
+	stop      context.CancelFunc
 }
 
 // Follow opens the stream of a run after a position.
 func (x *Tenant) Follow(t testing.TB, id uuid.UUID, after int64) *Stream {
 	t.Helper()
+	return x.stream(t, "GET", fmt.Sprintf("/v1/runs/%s/stream?after=%d", id, after), nil)
+}
+
+// OpenRun starts a run and streams it in the same response.
+func (x *Tenant) OpenRun(t testing.TB, body any, headers ...string) *Stream {
+	t.Helper()
+	return x.stream(t, "POST", "/v1/runs/stream", body, headers...)
+}
+
+func (x *Tenant) stream(t testing.TB, method, path string, body any, headers ...string) *Stream {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	resp, err := x.open(ctx, "GET", fmt.Sprintf("/v1/runs/%s/stream?after=%d", id, after), nil)
+	req, err := x.Request(ctx, method, path, body, headers...)
 	if err != nil {
 		stop()
-		t.Fatalf("follow run %s: %v", id, err)
+		t.Fatalf("stream %s: %v", path, err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		stop()
+		t.Fatalf("stream %s: %v", path, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		data, _ := io.ReadAll(resp.Body)
 		stop()
-		t.Fatalf("follow run %s: status %d: %s", id, resp.StatusCode, data)
+		t.Fatalf("stream %s: status %d: %s", path, resp.StatusCode, data)
 	}
-	s := &Stream{body: resp.Body, lines: bufio.NewReader(resp.Body), stop: stop}
+	x.described.check(req, Answer{Status: resp.StatusCode, Header: resp.Header})
+	s := &Stream{Header: resp.Header, request: req, described: x.described, body: resp.Body, events: contract.NewEvents(resp.Body), stop: stop}
 	t.Cleanup(s.Close)
 	return s
 }
@@ -221,18 +277,13 @@ func (s *Stream) Close() {
 
 // Next gives the next event; io.EOF when the server has ended the stream.
 func (s *Stream) Next() (event.Event, error) {
-	for {
-		line, err := s.lines.ReadString('\n')
-		if err != nil {
-			return event.Event{}, err
-		}
-		data, ok := strings.CutPrefix(line, "data: ")
-		if !ok {
-			continue
-		}
-		var e event.Event
-		return e, json.Unmarshal([]byte(data), &e)
+	frame, err := s.events.Next()
+	if err != nil {
+		return event.Event{}, err
 	}
+	s.described.checkEvent(s.request, frame)
+	var e event.Event
+	return e, json.Unmarshal(frame.Data, &e)
 }
 
 // Until reads events up to and with the first one of the type.
@@ -318,23 +369,4 @@ func Payload[T any](t testing.TB, e event.Event) T {
 		t.Fatalf("decode %s: %v", e.Type, err)
 	}
 	return p
-}
-
-// OpenRun starts a run and streams it in the same response.
-func (x *Tenant) OpenRun(t testing.TB, body any, headers ...string) *Stream {
-	t.Helper()
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	resp, err := x.open(ctx, "POST", "/v1/runs/stream", body, headers...)
-	if err != nil {
-		stop()
-		t.Fatalf("start and stream a run: %v", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		data, _ := io.ReadAll(resp.Body)
-		stop()
-		t.Fatalf("start and stream a run: status %d: %s", resp.StatusCode, data)
-	}
-	s := &Stream{body: resp.Body, lines: bufio.NewReader(resp.Body), stop: stop, Header: resp.Header}
-	t.Cleanup(s.Close)
-	return s
 }

@@ -39,6 +39,8 @@ type System struct {
 	Database *pgtest.Database
 	Model    *fakellm.Server
 	Temporal client.Client
+
+	contract description
 }
 
 // NewSystem makes a system of its own for a test; it is gone when the test ends.
@@ -64,6 +66,7 @@ func NewSystemWith(t testing.TB, model fakellm.Options) *System {
 	s := &System{Database: pgtest.New(t), Model: fakellm.Start(model)}
 	t.Cleanup(s.Model.Close)
 	cfg.DatabaseURL, cfg.DatabaseDirectURL = config.NewURL(s.Database.URL), config.NewURL(s.Database.URL)
+	cfg.ExportDir = t.TempDir()
 	cfg.Auth.JWTSecret = config.NewSecret(Secret)
 	cfg.EgressAllow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	cfg.Models.OpenAIKey, cfg.Models.OpenAIBaseURL = config.NewSecret("test"), s.Model.OpenAIURL()
@@ -100,10 +103,11 @@ type Process struct {
 	App *app.App
 	URL string // of its API, "" without one
 
-	stop context.CancelFunc
-	done chan error
-	once sync.Once
-	err  error
+	contract *description
+	stop     context.CancelFunc
+	done     chan error
+	once     sync.Once
+	err      error
 }
 
 // Start starts a process of the system; it is stopped when the test ends, if not before.
@@ -138,7 +142,7 @@ func (s *System) Launch(t testing.TB, cfg config.Config, o app.Options, tune ...
 	for _, f := range tune {
 		f(a)
 	}
-	p := &Process{App: a, stop: stop, done: make(chan error, 1)}
+	p := &Process{App: a, contract: &s.contract, stop: stop, done: make(chan error, 1)}
 	ready := make(chan string, 1)
 	go func() { p.done <- a.Run(ctx, func(url string) { ready <- url }) }()
 	select {

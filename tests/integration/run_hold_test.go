@@ -141,7 +141,11 @@ func TestTheQuotaOfRunsPerDay(t *testing.T) {
 	x.Do(t, "POST", "/v1/runs", `{"input": "a"}`, key...).Want(t, 202)
 	// A run that is refused for another reason does not count.
 	x.Do(t, "POST", "/v1/runs", fmt.Sprintf(`{"input": "a", "thread_id": %q}`, uuid.New())).WantProblem(t, 422, "validation_failed")
-	x.Do(t, "POST", "/v1/runs", `{"input": "b"}`).Want(t, 202)
+	near := x.Do(t, "POST", "/v1/runs/stream", `{"input": "b"}`)
+	near.Want(t, 200)
+	if got := near.Header.Get("Lari-Quota-Warning"); !strings.HasPrefix(got, `"runs_per_day";limit="2";used="2";frees_at="`) {
+		t.Errorf("the answer warns of %q", got)
+	}
 	a := x.Do(t, "POST", "/v1/runs", `{"input": "c"}`)
 	p := a.WantProblem(t, 429, "quota_exceeded")
 	tomorrow := time.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour).Format(time.RFC3339)

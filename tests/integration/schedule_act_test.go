@@ -82,7 +82,7 @@ func TestPauseSkipAndDelete(t *testing.T) {
 	askSchedule(t, x, "GET", schedulePath(made.ID, "/next?count=5"), nil).Want(t, 200, &ahead)
 	left := ahead.Items[3].At
 	for range 2 { // asked twice
-		var skipping schedule
+		var skipping scheduleView
 		askSchedule(t, x, "POST", schedulePath(made.ID, "/skip"), map[string]any{"at": left}).Want(t, 200, &skipping)
 		if len(skipping.Skipped) != 1 || !skipping.Skipped[0].Equal(left) {
 			t.Errorf("left out are %v", skipping.Skipped)
@@ -112,7 +112,7 @@ func TestPauseSkipAndDelete(t *testing.T) {
 		}
 	}
 
-	var paused schedule
+	var paused scheduleView
 	askSchedule(t, x, "POST", schedulePath(made.ID, "/pause"), `{"note": "the source moves"}`).Want(t, 200, &paused)
 	if paused.State != "paused" || paused.Note != "the source moves" {
 		t.Errorf("paused it is %+v", paused)
@@ -146,7 +146,7 @@ func TestSchedulesAreChanged(t *testing.T) {
 	t.Parallel()
 	s, p, x := scheduling(t)
 	made := createSchedule(t, x, `%s, "overlap": "buffer_one"`, yearly)
-	var changed schedule
+	var changed scheduleView
 	askSchedule(t, x, "PATCH", schedulePath(made.ID, ""), `{"name": "renamed", "spec": {"cron": ["0 9 13 * fri"], "time_zone": "Europe/Berlin"}, "run": {"input": "else"}}`).Want(t, 200, &changed)
 	if changed.Name != "renamed" || changed.Overlap != "buffer_one" || changed.Spec.TimeZone != "Europe/Berlin" || changed.Spec.Cron[0] != "0 9 13 * fri" {
 		t.Errorf("changed it is %+v", changed)
@@ -220,7 +220,7 @@ func TestSchedulesOfATenant(t *testing.T) {
 	askSchedule(t, x, "POST", schedulePath(theirs.ID, "/skip"), `{"at": "2099-01-01T00:00:00Z"}`).WantProblem(t, 404, "not_found")
 	askSchedule(t, x, "POST", schedulePath(theirs.ID, "/backfill"), `{"start": "2020-01-01T00:00:00Z", "end": "2021-01-01T00:00:00Z"}`).WantProblem(t, 404, "not_found")
 	var list struct {
-		Items      []schedule
+		Items      []scheduleView
 		NextCursor *string `json:"next_cursor"`
 	}
 	askSchedule(t, x, "GET", "/v1/schedules", nil).Want(t, 200, &list)
@@ -230,7 +230,7 @@ func TestSchedulesOfATenant(t *testing.T) {
 
 	// The same request with a key is one schedule; the list goes by pages.
 	key := uuid.NewString()
-	var first, again schedule
+	var first, again scheduleView
 	body := `{"name": "keyed", "run": {"input": "go"}, ` + yearly + `}`
 	askSchedule(t, x, "POST", "/v1/schedules", body, "Idempotency-Key", key).Want(t, 201, &first)
 	askSchedule(t, x, "POST", "/v1/schedules", body, "Idempotency-Key", key).Want(t, 201, &again)

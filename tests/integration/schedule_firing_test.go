@@ -16,7 +16,7 @@ import (
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/runs"
-	"github.com/larirun/lari/internal/schedules"
+	domain "github.com/larirun/lari/internal/schedules"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
 	"github.com/larirun/lari/workflows"
@@ -158,9 +158,9 @@ func TestAFiringThatIsBroughtAgain(t *testing.T) {
 	p := s.StartWith(t, s.Config, harness.All, func(a *app.App) { a.Runs.DispatchIn = 10 * time.Millisecond })
 	x := p.NewTenant(t, agents.Config{})
 	made := createSchedule(t, x, yearly)
-	firing := schedules.Firing{ScheduleID: made.ID, Nominal: time.Now().Truncate(time.Second), Execution: "the first"}
+	firing := domain.Firing{ScheduleID: made.ID, Nominal: time.Now().Truncate(time.Second), Execution: "the first"}
 	var group sync.WaitGroup
-	found := make([]schedules.Fired, 8)
+	found := make([]domain.Fired, 8)
 	for i := range found {
 		group.Go(func() {
 			var err error
@@ -180,7 +180,7 @@ func TestAFiringThatIsBroughtAgain(t *testing.T) {
 		t.Errorf("%d runs", len(all))
 	}
 	must(t, p.App.Schedules.CancelFiring(x.Context(t.Context()), firing, "too late")) // it has ended
-	nobody, err := p.App.Schedules.Fire(x.Context(t.Context()), schedules.Firing{ScheduleID: uuid.New(), Nominal: time.Now()})
+	nobody, err := p.App.Schedules.Fire(x.Context(t.Context()), domain.Firing{ScheduleID: uuid.New(), Nominal: time.Now()})
 	if err != nil || nobody.Code != fault.NotFound {
 		t.Errorf("a firing of no schedule became %+v, %v", nobody, err)
 	}

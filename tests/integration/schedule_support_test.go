@@ -14,8 +14,8 @@ import (
 	"github.com/larirun/lari/tests/harness"
 )
 
-// schedule is what tests look at of one.
-type schedule struct {
+// scheduleView is what tests look at of a schedule.
+type scheduleView struct {
 	ID          uuid.UUID   `json:"id"`
 	Name        string      `json:"name"`
 	State       string      `json:"state"`
@@ -65,9 +65,9 @@ func scheduling(t *testing.T, rules ...fakellm.Rule) (*harness.System, *harness.
 }
 
 // createSchedule makes one; body is JSON text without the name and, if it has none, the template.
-func createSchedule(t testing.TB, x *harness.Tenant, body string, args ...any) schedule {
+func createSchedule(t testing.TB, x *harness.Tenant, body string, args ...any) scheduleView {
 	t.Helper()
-	var s schedule
+	var s scheduleView
 	full := `{"name": "of the test", ` + fmt.Sprintf(body, args...) + `}`
 	if !strings.Contains(full, `"run":`) {
 		full = `{"run": {"input": "go"}, ` + full[1:]
@@ -84,9 +84,9 @@ func createSchedule(t testing.TB, x *harness.Tenant, body string, args ...any) s
 	return s
 }
 
-func findSchedule(t testing.TB, x *harness.Tenant, id uuid.UUID) schedule {
+func findSchedule(t testing.TB, x *harness.Tenant, id uuid.UUID) scheduleView {
 	t.Helper()
-	var s schedule
+	var s scheduleView
 	askSchedule(t, x, "GET", schedulePath(id, ""), nil).Want(t, 200, &s)
 	return s
 }

@@ -29,10 +29,12 @@ type reference struct {
 	targets []string
 }
 
-// global lists the tables of schema public that belong to no tenant, and why each may be read by
-// everybody.
+// global lists the tables of schema public that belong to no tenant: why each may be read by everybody, or
+// is read by the platform alone.
 var global = map[string]string{
-	"platform_state": "whether the whole platform begins runs concerns every tenant, and says nothing of any",
+	"tenant_deletions":          "outlives the tenant that it speaks of; only the platform's role reads it",
+	"platform_idempotency_keys": "is of requests that act in no tenant; only the platform's role reads it",
+	"platform_state":            "whether the whole platform begins runs concerns every tenant, and says nothing of any",
 }
 
 // catalogue reads all tables that belong to tenants.

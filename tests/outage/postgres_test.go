@@ -60,10 +60,10 @@ func TestPostgresDown(t *testing.T) {
 	}
 	wantRuns(t, s, x, r.ID)
 	conn := s.Database.Conn(t)
-	harness.Eventually(t, 10*time.Second, "all listen again: both processes to events, the worker's to stops", func() bool {
+	harness.Eventually(t, 10*time.Second, "all listen again: both processes to events and to changed API keys, the worker's to stops", func() bool {
 		var n int
 		err := conn.QueryRow(t.Context(), `select count(*) from pg_stat_activity where datname = current_database() and query like 'listen %'`).Scan(&n)
-		return err == nil && n == 3
+		return err == nil && n == 5
 	})
 	events := x.Follow(t, x.StartRun(t, `{"input": "hello"}`).ID, 0).Rest(t)
 	harness.WantWhole(t, events)

@@ -33,7 +33,7 @@ func TestStartInTheDark(t *testing.T) {
 				temporal.Cut()
 			}
 			p := s.Launch(t, cfg, harness.All)
-			nobody := &harness.Tenant{URL: p.URL}
+			nobody := p.Nobody(t)
 			nobody.Do(t, "GET", "/healthz", nil).Want(t, 200)
 			wantReadiness(t, nobody, 503, c.missing)
 			database.Heal(t)
@@ -52,7 +52,7 @@ func TestMigrationsMissing(t *testing.T) {
 	empty := pgtest.NewEmpty(t)
 	cfg.DatabaseURL, cfg.DatabaseDirectURL = config.NewURL(empty.URL), config.NewURL(empty.URL)
 	p := s.Launch(t, cfg, app.Options{API: true})
-	x := &harness.Tenant{URL: p.URL}
+	x := p.Nobody(t)
 	wantReadiness(t, x, 503, "migrations")
 }
 

@@ -31,6 +31,7 @@ type scenario struct {
 	agent  agents.Config
 	body   string // of the request; empty: a plain one
 	steps  int    // of one workflow execution; zero: as many as it takes
+	quotas string // of the tenant, as it sets them; empty: none
 	// play does what has to happen after the start; nil: nothing. The run ends by itself then.
 	play func(t *testing.T, x *harness.Tenant, r harness.Run)
 	// queued: the run is accepted before there is a worker; play happens in between.
@@ -89,6 +90,17 @@ func scenarios(webhookURL string) []scenario {
 			name: "continued_as_new", status: "completed", agent: calculating(true), steps: 1,
 			rules: rules(calculate("1+1"), calculate("2+2"), done), play: answer("approve", "approve"),
 		},
+		{
+			name: "quota_exceeded", status: "failed", agent: calculating(false), rules: rules(calculate("1+1"), done), quotas: `{"tokens_per_month": 10}`,
+		},
+		{
+			name: "held_by_a_quota", status: "completed", agent: calculating(false), rules: rules(calculate("1+1"), done),
+			quotas: `{"tokens_per_month": 10, "on_exhausted": "pause"}`, play: moreTokens,
+		},
+		{
+			name: "cancelled_while_held", status: "cancelled", agent: calculating(false), rules: rules(calculate("1+1"), done), steps: 1,
+			quotas: `{"tokens_per_month": 10, "on_exhausted": "pause"}`, play: cancelWhileHeld,
+		},
 		{name: "webhook", status: "completed", rules: rules(done), body: `{"input": "go", "webhook_url": "` + webhookURL + `"}`},
 	}
 }
@@ -104,6 +116,37 @@ func answer(decisions ...string) func(*testing.T, *harness.Tenant, harness.Run) 
 			x.Do(t, "POST", "/v1/runs/"+r.ID.String()+"/approvals/"+asked.ApprovalID.String(), `{"decision": "`+decision+`"}`).Want(t, 200)
 		}
 	}
+}
+
+// heldBack returns when a quota holds the run back.
+func heldBack(t *testing.T, x *harness.Tenant, r harness.Run) {
+	t.Helper()
+	harness.Eventually(t, 30*time.Second, "the run waits", func() bool { return x.FindRun(t, r.ID).Status == "waiting" })
+}
+
+func moreTokens(t *testing.T, x *harness.Tenant, r harness.Run) {
+	t.Helper()
+	heldBack(t, x, r)
+	x.Do(t, "PUT", "/v1/tenants/"+x.ID.String()+"/quotas", `{}`).Want(t, 200)
+}
+
+// cancelWhileHeld cancels a run that has continued as new while it waited.
+func cancelWhileHeld(t *testing.T, x *harness.Tenant, r harness.Run) {
+	t.Helper()
+	heldBack(t, x, r)
+	first := execution(t, x, r)
+	harness.Eventually(t, 30*time.Second, "the run has continued as new", func() bool { return execution(t, x, r) != first })
+	cancel(t, x, r)
+}
+
+// execution names the latest execution of the run.
+func execution(t *testing.T, x *harness.Tenant, r harness.Run) string {
+	t.Helper()
+	var e struct {
+		ID string `json:"execution_id"`
+	}
+	x.Do(t, "GET", "/v1/runtime/runs/"+r.ID.String(), nil).Want(t, 200, &e)
+	return e.ID
 }
 
 func cancelAfter(typ event.Type) func(*testing.T, *harness.Tenant, harness.Run) {
@@ -141,6 +184,9 @@ func (sc scenario) run(t *testing.T) played {
 	body := sc.body
 	if body == "" {
 		body = `{"input": "go"}`
+	}
+	if sc.quotas != "" {
+		x.Do(t, "PUT", "/v1/tenants/"+x.ID.String()+"/quotas", sc.quotas).Want(t, 200)
 	}
 	r := x.StartRun(t, body)
 	if sc.play != nil {

@@ -130,7 +130,7 @@ func TestAPIKeys(t *testing.T) {
 	if err := p.App.Tenants.RevokeKey(x.Context(t.Context()), revoked.ID); err != nil {
 		t.Fatal(err)
 	}
-	nobody := &harness.Tenant{URL: p.URL}
+	nobody := p.Nobody(t)
 	ask := func(method, path, body, name, value string, more ...string) harness.Answer {
 		header := map[string][]string{name: {value}}
 		for i := 0; i+1 < len(more); i += 2 {
@@ -209,8 +209,10 @@ func granted(role auth.Role, permission string) bool {
 	case auth.RoleOperator:
 		return verb == "read" || permission == "run:create" || permission == "run:update"
 	case auth.RoleAdmin:
-		return permission != "tenant:manage"
-	case auth.RoleOwner, auth.RoleService:
+		return permission != "tenant:manage" && permission != "platform:manage"
+	case auth.RoleOwner:
+		return permission != "platform:manage"
+	case auth.RoleService:
 		return true
 	}
 	return false
@@ -224,9 +226,10 @@ func TestRoles(t *testing.T) {
 	p := s.Start(t, harness.All)
 	x := p.NewTenant(t, agents.Config{})
 	values := map[string]string{"version": "1"}
-	for _, name := range []string{"run_id", "approval_id", "thread_id", "agent_id", "webhook_id", "delivery_id"} {
+	for _, name := range []string{"run_id", "approval_id", "thread_id", "agent_id", "webhook_id", "delivery_id", "workspace_id", "key_id", "user_id"} {
 		values[name] = uuid.NewString()
 	}
+	values["tenant_id"] = x.ID.String()
 	all := operations(t, x)
 	refused := map[auth.Role]int{}
 	for _, role := range auth.Roles() {
@@ -249,11 +252,11 @@ func TestRoles(t *testing.T) {
 				}
 			}
 			if o.scope != "" {
-				send(t, &harness.Tenant{URL: p.URL}, o.method, o.fill(t, values), body, nil).WantProblem(t, 401, "unauthenticated")
+				send(t, p.Nobody(t), o.method, o.fill(t, values), body, nil).WantProblem(t, 401, "unauthenticated")
 			}
 		}
 	}
-	if refused[auth.RoleViewer] < 5 || refused[auth.RoleOperator] < 2 || refused[auth.RoleOperator] >= refused[auth.RoleViewer] || refused[auth.RoleOwner] != 0 {
+	if refused[auth.RoleViewer] < 5 || refused[auth.RoleOperator] < 2 || refused[auth.RoleOperator] >= refused[auth.RoleViewer] || refused[auth.RoleService] != 0 {
 		t.Errorf("refused: %v", refused)
 	}
 }

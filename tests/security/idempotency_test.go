@@ -162,3 +162,18 @@ func TestKeysThatAreNone(t *testing.T) {
 		x.Do(t, "POST", "/v1/runs", `{"input": "hello"}`, "Idempotency-Key", key).Want(t, 202)
 	}
 }
+
+// TestAKeyOfWhatIsGone repeats the request that made something after it was deleted: it does not come back,
+// and the answer is none that speaks of the path.
+func TestAKeyOfWhatIsGone(t *testing.T) {
+	t.Parallel()
+	s := harness.NewSystem(t)
+	p := s.Start(t, harness.All)
+	x := p.NewTenant(t, agents.Config{})
+	const body = `{"url": "http://127.0.0.1:9/", "events": ["run_error"]}`
+	var made struct{ ID string }
+	x.Do(t, "POST", "/v1/webhooks", body, "Idempotency-Key", "one").Want(t, 201, &made)
+	x.Do(t, "DELETE", "/v1/webhooks/"+made.ID, nil).Want(t, 204)
+	x.Do(t, "POST", "/v1/webhooks", body, "Idempotency-Key", "one").WantProblem(t, 409, "conflict")
+	x.Do(t, "GET", "/v1/webhooks/"+made.ID, nil).WantProblem(t, 404, "not_found")
+}

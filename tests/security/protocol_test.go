@@ -35,7 +35,7 @@ func TestMethods(t *testing.T) {
 			t.Errorf("OPTIONS %s: %d, Allow %q", path, a.Status, a.Header.Get("Allow"))
 		}
 	}
-	if a := send(t, &harness.Tenant{URL: p.URL}, "HEAD", run, "", nil); a.Status != 401 {
+	if a := send(t, p.Nobody(t), "HEAD", run, "", nil); a.Status != 401 {
 		t.Errorf("HEAD without a credential: %d", a.Status)
 	}
 	for _, c := range [][2]string{{"PUT", "/v1/runs"}, {"DELETE", run}, {"PATCH", run}, {"GET", run + "/cancel"}, {"POST", "/healthz"}, {"TRACE", "/v1/runs"}, {"PROPFIND", "/v1/runs"}, {"get", "/v1/runs"}} {

@@ -3,7 +3,6 @@
 package security
 
 import (
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -31,14 +30,9 @@ func send(t *testing.T, x *harness.Tenant, method, path, body string, header map
 			req.Header.Add(name, v)
 		}
 	}
-	resp, err := http.DefaultClient.Do(req)
+	a, err := x.Send(req)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatalf("%s %s: read the answer: %v", method, path, err)
-	}
-	return harness.Answer{Status: resp.StatusCode, Header: resp.Header, Body: data}
+	return a
 }

@@ -39,6 +39,8 @@ func newEstate(t *testing.T, p *harness.Process) estate {
 	return estate{x, map[string]string{
 		"run_id": r.ID.String(), "approval_id": approval.String(), "thread_id": thread.ID, "agent_id": agent.ID, "version": "1",
 		"webhook_id": webhook, "delivery_id": delivered(t, x, webhook),
+		"tenant_id": x.ID.String(), "workspace_id": made(t, x, "workspaces", `{"slug": "private"}`), "key_id": made(t, x, "api-keys", `{"name": "private", "role": "viewer"}`),
+		"user_id": "tester",
 	}}
 }
 
@@ -53,6 +55,20 @@ func newWebhook(t *testing.T, x *harness.Tenant) string {
 	x.Do(t, "POST", "/v1/webhooks", map[string]any{"url": receiver.URL, "events": []string{"run_started"}}).Want(t, 201, &made)
 	return made.ID
 }
+
+// made makes a thing of the tenant itself.
+func made(t *testing.T, x *harness.Tenant, family, body string) string {
+	t.Helper()
+	var thing struct {
+		ID string `json:"id"`
+	}
+	x.Do(t, "POST", "/v1/tenants/"+x.ID.String()+"/"+family, body).Want(t, 201, &thing)
+	return thing.ID
+}
+
+// shared are the placeholders whose values are not one tenant's: a version is a number, and a user may belong
+// to several.
+var shared = map[string]bool{"version": true, "user_id": true}
 
 // delivered gives the webhook's one delivery, once it is at rest.
 func delivered(t *testing.T, x *harness.Tenant, webhook string) (id string) {
@@ -111,7 +127,7 @@ func anonymous(a harness.Answer, ids map[string]string) string {
 	a.Want(&testing.T{}, a.Status, &p)
 	text := strings.ReplaceAll(string(a.Body), p.Instance, "REQUEST")
 	for name, id := range ids {
-		if name != "version" {
+		if !shared[name] {
 			text = strings.ReplaceAll(text, id, "ID")
 		}
 	}
@@ -125,9 +141,9 @@ func TestAnotherTenantsThings(t *testing.T) {
 	s := harness.NewSystem(t, asks)
 	p := s.Start(t, harness.All)
 	a, b := newEstate(t, p), newEstate(t, p)
-	nothing := map[string]string{"version": "1"}
+	nothing := map[string]string{"version": "1", "user_id": "tester"}
 	for name := range a.ids {
-		if name != "version" {
+		if !shared[name] {
 			nothing[name] = uuid.Must(uuid.NewV7()).String()
 		}
 	}
@@ -153,7 +169,7 @@ func TestAnotherTenantsThings(t *testing.T) {
 		named.WantProblem(t, 403, "forbidden")
 		// Nor does a mixture: one's own run with another's approval.
 		for own := range a.ids {
-			if own == "version" || !strings.Contains(o.path, "{"+own+"}") || strings.Count(o.path, "{") < 2 || strings.Contains(o.path, "{version}") {
+			if shared[own] || !strings.Contains(o.path, "{"+own+"}") || strings.Count(o.path, "{") < 2 || strings.Contains(o.path, "{version}") || strings.Contains(o.path, "{user_id}") {
 				continue
 			}
 			mixed := map[string]string{}
@@ -205,7 +221,7 @@ func TestAnotherTenantsThingsByReference(t *testing.T) {
 		answer := b.Do(t, "GET", path, nil)
 		answer.Want(t, 200)
 		for name, id := range a.ids {
-			if name != "version" && strings.Contains(string(answer.Body), id) {
+			if !shared[name] && strings.Contains(string(answer.Body), id) {
 				t.Errorf("%s shows another tenant's %s", path, name)
 			}
 		}

@@ -94,13 +94,17 @@ create index agent_runs_slots on public.agent_runs (tenant_id)
   where status in ('queued', 'running', 'waiting') and held_by is null;
 create index agent_runs_held_count on public.agent_runs (tenant_id, id) where status = 'queued' and held_by is not null;
 
--- The quotas that hold for a tenant.
-create function lari.quotas_of(tenant uuid) returns public.tenant_quotas language sql stable as $$
+-- The quotas that hold for a tenant. (In plpgsql, which keeps its plans.)
+create function lari.quotas_of(tenant uuid) returns public.tenant_quotas language plpgsql stable as $$
+declare
+  q public.tenant_quotas;
+begin
   select tenant, 'platform', min(concurrent_runs), min(held_runs), min(runs_per_day), min(tokens_per_month),
     min(cost_usd_per_month), min(requests_per_minute), min(schedules), coalesce(min(soft_percent), 80),
     coalesce(max(on_exhausted) filter (where source = 'tenant'), max(on_exhausted), 'stop'), '', now()
-  from public.tenant_quotas q where q.tenant_id = tenant
-$$;
+  into q from public.tenant_quotas o where o.tenant_id = tenant;
+  return q;
+end $$;
 
 -- Decides whether a run may begin now, and counts it: called in the statement that inserts the run, so that
 -- the decision and the run are one. The answer has hold (null: it begins; else why it is held), or refused, an
@@ -109,91 +113,92 @@ $$;
 -- instead of refused.
 create function lari.admit_run(tenant uuid, wanted text, released boolean) returns jsonb language plpgsql volatile as $$
 declare
-  t public.tenants;
-  p public.platform_state;
-  d public.daemon_states;
-  q public.tenant_quotas;
+  s record;
   today constant date := (now() at time zone 'UTC')::date;
   month constant date := date_trunc('month', now() at time zone 'UTC')::date;
   day_end constant text := to_char(today + 1, 'YYYY-MM-DD"T00:00:00.000Z"');
   month_end constant text := to_char(month + interval '1 month', 'YYYY-MM-DD"T00:00:00.000Z"');
   used bigint;
-  m public.quota_usage;
+  exhausted jsonb;
   hold text := wanted;
   warnings jsonb := '[]';
 begin
-  select * into t from public.tenants where id = tenant;
+  -- All that is asked in one statement: every run pays for it.
+  select t.status, t.status_reason,
+    coalesce(p.state, 'running') as platform_state, p.new_runs as platform_new, p.reason as platform_reason,
+    coalesce(d.state, 'running') as daemon_state, d.new_runs as daemon_new, d.reason as daemon_reason,
+    q.concurrent_runs, q.held_runs, q.runs_per_day, q.tokens_per_month, q.cost_usd_per_month, q.soft_percent,
+    coalesce(m.tokens, 0) as tokens, coalesce(m.reserved_tokens, 0) as reserved_tokens, coalesce(m.cost_usd, 0) as cost_usd,
+    coalesce(m.reserved_cost_usd, 0) as reserved_cost_usd
+  into s
+  from public.tenants t
+    left join public.platform_state p on true
+    left join public.daemon_states d on d.tenant_id = tenant
+    left join public.quota_usage m on m.tenant_id = tenant and m.period = 'month' and m.starts_on = month
+    cross join lateral (
+      select min(concurrent_runs) as concurrent_runs, min(held_runs) as held_runs, min(runs_per_day) as runs_per_day,
+        min(tokens_per_month) as tokens_per_month, min(cost_usd_per_month) as cost_usd_per_month, coalesce(min(soft_percent), 80) as soft_percent
+      from public.tenant_quotas where tenant_id = tenant) q
+  where t.id = tenant;
   if not found then
     return jsonb_build_object('refused', jsonb_build_object('by', 'no_tenant'));
   end if;
-  if t.status <> 'active' then
+  if s.status <> 'active' then
     return case when released then jsonb_build_object('hold', 'pause')
-      else jsonb_build_object('refused', jsonb_build_object('by', t.status, 'reason', t.status_reason)) end;
+      else jsonb_build_object('refused', jsonb_build_object('by', s.status, 'reason', s.status_reason)) end;
   end if;
-  select * into p from public.platform_state;
-  select * into d from public.daemon_states where tenant_id = tenant;
-  p.state := coalesce(p.state, 'running');
-  d.state := coalesce(d.state, 'running');
-  if p.state <> 'running' and not released and (p.state = 'draining' or p.new_runs = 'refuse') then
-    return jsonb_build_object('refused', jsonb_build_object('by', p.state, 'scope', 'platform', 'reason', p.reason));
-  elsif d.state <> 'running' and not released and (d.state = 'draining' or d.new_runs = 'refuse') then
-    return jsonb_build_object('refused', jsonb_build_object('by', d.state, 'scope', 'tenant', 'reason', d.reason));
-  elsif p.state <> 'running' or d.state <> 'running' then
+  if s.platform_state <> 'running' and not released and (s.platform_state = 'draining' or s.platform_new = 'refuse') then
+    return jsonb_build_object('refused', jsonb_build_object('by', s.platform_state, 'scope', 'platform', 'reason', s.platform_reason));
+  elsif s.daemon_state <> 'running' and not released and (s.daemon_state = 'draining' or s.daemon_new = 'refuse') then
+    return jsonb_build_object('refused', jsonb_build_object('by', s.daemon_state, 'scope', 'tenant', 'reason', s.daemon_reason));
+  elsif s.platform_state <> 'running' or s.daemon_state <> 'running' then
     hold := coalesce(hold, 'pause');
   end if;
-  q := lari.quotas_of(tenant);
-  if q.concurrent_runs is not null or q.held_runs is not null then
+  if s.concurrent_runs is not null or s.held_runs is not null then
     -- Whoever counts holds the lock until the run that it counted can be counted by the next.
     perform pg_advisory_xact_lock(hashtextextended('lari.admit_run:' || tenant, 0));
   end if;
-  if hold is null and q.concurrent_runs is not null then
+  if hold is null and s.concurrent_runs is not null then
     select count(*) into used from (
       select from public.agent_runs where tenant_id = tenant and status in ('queued', 'running', 'waiting') and held_by is null
-      limit q.concurrent_runs) active;
-    if used >= q.concurrent_runs then
-      if released then
-        return jsonb_build_object('hold', 'quota');
-      end if;
-      return jsonb_build_object('refused', jsonb_build_object('by', 'quota', 'quota', 'concurrent_runs', 'limit', q.concurrent_runs, 'used', used));
+      limit s.concurrent_runs) active;
+    if used >= s.concurrent_runs then
+      exhausted := jsonb_build_object('quota', 'concurrent_runs', 'limit', s.concurrent_runs, 'used', used);
+    elsif (used + 1) * 100 >= s.concurrent_runs::bigint * s.soft_percent then
+      warnings := warnings || jsonb_build_object('quota', 'concurrent_runs', 'limit', s.concurrent_runs, 'used', used + 1);
     end if;
-    used := used + 1;
-    if used * 100 >= q.concurrent_runs::bigint * q.soft_percent then
-      warnings := warnings || jsonb_build_object('quota', 'concurrent_runs', 'limit', q.concurrent_runs, 'used', used);
-    end if;
-  end if;
-  if hold is not null and not released and q.held_runs is not null then
+  elsif hold is not null and not released and s.held_runs is not null then
     select count(*) into used from (
-      select from public.agent_runs where tenant_id = tenant and status = 'queued' and held_by is not null limit q.held_runs) held;
-    if used >= q.held_runs then
-      return jsonb_build_object('refused', jsonb_build_object('by', 'quota', 'quota', 'held_runs', 'limit', q.held_runs, 'used', used));
+      select from public.agent_runs where tenant_id = tenant and status = 'queued' and held_by is not null limit s.held_runs) held;
+    if used >= s.held_runs then
+      exhausted := jsonb_build_object('quota', 'held_runs', 'limit', s.held_runs, 'used', used);
     end if;
   end if;
-  select * into m from public.quota_usage u where u.tenant_id = tenant and period = 'month' and starts_on = month;
-  if found then
-    if m.tokens + m.reserved_tokens >= q.tokens_per_month then
-      return case when released then jsonb_build_object('hold', 'quota') else jsonb_build_object('refused', jsonb_build_object('by', 'quota',
-        'quota', 'tokens_per_month', 'limit', q.tokens_per_month, 'used', m.tokens, 'reserved', m.reserved_tokens, 'frees_at', month_end)) end;
-    elsif m.cost_usd + m.reserved_cost_usd >= q.cost_usd_per_month then
-      return case when released then jsonb_build_object('hold', 'quota') else jsonb_build_object('refused', jsonb_build_object('by', 'quota',
-        'quota', 'cost_usd_per_month', 'limit', q.cost_usd_per_month, 'used', m.cost_usd, 'reserved', m.reserved_cost_usd, 'frees_at', month_end)) end;
-    end if;
-    if m.tokens * 100 >= q.tokens_per_month * q.soft_percent then
-      warnings := warnings || jsonb_build_object('quota', 'tokens_per_month', 'limit', q.tokens_per_month, 'used', m.tokens, 'frees_at', month_end);
-    end if;
-    if m.cost_usd * 100 >= q.cost_usd_per_month * q.soft_percent then
-      warnings := warnings || jsonb_build_object('quota', 'cost_usd_per_month', 'limit', q.cost_usd_per_month, 'used', m.cost_usd, 'frees_at', month_end);
-    end if;
+  if s.tokens + s.reserved_tokens >= s.tokens_per_month then
+    exhausted := jsonb_build_object('quota', 'tokens_per_month', 'limit', s.tokens_per_month, 'used', s.tokens, 'reserved', s.reserved_tokens, 'frees_at', month_end);
+  elsif s.tokens * 100 >= s.tokens_per_month * s.soft_percent then
+    warnings := warnings || jsonb_build_object('quota', 'tokens_per_month', 'limit', s.tokens_per_month, 'used', s.tokens, 'frees_at', month_end);
   end if;
-  if not released then
-    insert into public.quota_usage as u (tenant_id, period, starts_on, runs) select tenant, 'day', today, 1 where coalesce(q.runs_per_day, 1) > 0
-      on conflict (tenant_id, period, starts_on) do update set runs = u.runs + 1 where q.runs_per_day is null or u.runs < q.runs_per_day
+  if s.cost_usd + s.reserved_cost_usd >= s.cost_usd_per_month then
+    exhausted := jsonb_build_object('quota', 'cost_usd_per_month', 'limit', s.cost_usd_per_month, 'used', s.cost_usd, 'reserved', s.reserved_cost_usd, 'frees_at', month_end);
+  elsif s.cost_usd * 100 >= s.cost_usd_per_month * s.soft_percent then
+    warnings := warnings || jsonb_build_object('quota', 'cost_usd_per_month', 'limit', s.cost_usd_per_month, 'used', s.cost_usd, 'frees_at', month_end);
+  end if;
+  if released then
+    return jsonb_build_object('hold', case when exhausted is not null then coalesce(hold, 'quota') else hold end, 'warnings', warnings);
+  end if;
+  if exhausted is null then
+    insert into public.quota_usage as u (tenant_id, period, starts_on, runs) select tenant, 'day', today, 1 where coalesce(s.runs_per_day, 1) > 0
+      on conflict (tenant_id, period, starts_on) do update set runs = u.runs + 1 where s.runs_per_day is null or u.runs < s.runs_per_day
       returning runs into used;
     if not found then
-      return jsonb_build_object('refused', jsonb_build_object('by', 'quota', 'quota', 'runs_per_day', 'limit', q.runs_per_day, 'used', q.runs_per_day, 'frees_at', day_end));
+      exhausted := jsonb_build_object('quota', 'runs_per_day', 'limit', s.runs_per_day, 'used', s.runs_per_day, 'frees_at', day_end);
+    elsif used * 100 >= s.runs_per_day::bigint * s.soft_percent then
+      warnings := warnings || jsonb_build_object('quota', 'runs_per_day', 'limit', s.runs_per_day, 'used', used, 'frees_at', day_end);
     end if;
-    if used * 100 >= q.runs_per_day::bigint * q.soft_percent then
-      warnings := warnings || jsonb_build_object('quota', 'runs_per_day', 'limit', q.runs_per_day, 'used', used, 'frees_at', day_end);
-    end if;
+  end if;
+  if exhausted is not null then
+    return jsonb_build_object('refused', exhausted || '{"by": "quota"}');
   end if;
   return jsonb_build_object('hold', hold, 'warnings', warnings);
 end $$;

@@ -29,7 +29,7 @@ create table public.schedule_changes (
   changed_at  timestamptz not null,
   foreign key (tenant_id, schedule_id) references public.schedules (tenant_id, id) on delete cascade
 );
-create index schedule_changes_of on public.schedule_changes (tenant_id, schedule_id, changed_at);
+create index schedule_changes_of on public.schedule_changes (schedule_id, changed_at);
 select lari.isolate_tenants('public.schedule_changes');
 
 -- What became of each firing that reached the platform. Its id is the id that its run has or would have had.
@@ -45,6 +45,6 @@ create table public.schedule_firings (
   fired_at    timestamptz not null,
   foreign key (tenant_id, schedule_id) references public.schedules (tenant_id, id) on delete cascade
 );
-create index schedule_firings_of on public.schedule_firings (tenant_id, schedule_id, nominal_at);
+create index schedule_firings_of on public.schedule_firings (schedule_id, nominal_at);
 create index schedule_firings_age on public.schedule_firings (fired_at);
 select lari.isolate_tenants('public.schedule_firings');

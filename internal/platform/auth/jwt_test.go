@@ -3,6 +3,7 @@ package auth_test
 import (
 	"errors"
 	"maps"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,6 +177,35 @@ func FuzzSignedClaims(f *testing.F) {
 			t.Fatal(err)
 		}
 		checkVerify(t, v, head+"."+(&jwt.Token{}).EncodeSegment(signature))
+	})
+}
+
+// FuzzAlteredToken puts other text into a good token: none passes whose header or payload is another.
+func FuzzAlteredToken(f *testing.F) {
+	v := newVerifier(f, auth.Config{HS256Secret: secret})
+	good := authtest.SignHS256(f, secret, nil, user("", nil))
+	parts := strings.Split(good, ".")
+	f.Add(0, "x", 1)
+	f.Add(len(parts[0])+3, "", 1)
+	f.Add(len(parts[0])+1, segment(`{"role":"service_role"}`), len(parts[1]))
+	f.Add(len(good)-1, "A", 1)
+	f.Add(len(good), "=", 0)
+	f.Add(len(parts[0]), "..", 1)
+	f.Add(0, segment(`{"alg":"none"}`), len(parts[0]))
+	f.Fuzz(func(t *testing.T, at int, text string, drop int) {
+		at = int(uint(at) % uint(len(good)+1))
+		drop = int(uint(drop) % uint(len(good)-at+1))
+		token := good[:at] + text + good[at+drop:]
+		checkVerify(t, v, token)
+		if p, err := v.Verify(t.Context(), token); err == nil {
+			now := strings.Split(token, ".")
+			if len(now) != 3 || now[0] != parts[0] || now[1] != parts[1] {
+				t.Errorf("%q is taken for %+v", token, p)
+			}
+		}
+		if _, err := v.Verify(t.Context(), good); err != nil {
+			t.Errorf("the good one is refused after it: %v", err)
+		}
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,8 +42,13 @@ type KeyStore interface {
 }
 
 // Keys authenticates API keys. It is safe for concurrent use. Records are remembered for 30 s, so a
-// revocation takes that long to reach every process; expiry is checked on every use.
+// revocation that nobody tells it of (Forget) takes that long to reach every process; expiry is checked on
+// every use.
 type Keys struct {
+	// Used is told of each key that was let in, at most once a minute for each. It must not block, and is set
+	// before the first use; nil: nobody is told.
+	Used func(key uuid.UUID, at time.Time)
+
 	store  KeyStore
 	found  *lru.Cache[string, keyEntry]
 	absent *lru.Cache[string, time.Time] // its own cache: made-up ids must not push real keys out
@@ -52,7 +58,11 @@ type keyEntry struct {
 	record    KeyRecord
 	principal *Principal
 	until     time.Time
+	told      *atomic.Int64 // when Used was told last, in Unix seconds; the next entry of the key takes it over
 }
+
+// usedEvery is how often Used is told of a key.
+const usedEvery = time.Minute
 
 // NewKeys makes an authenticator of API keys over a store.
 func NewKeys(store KeyStore) (*Keys, error) {
@@ -91,31 +101,52 @@ func (k *Keys) Authenticate(ctx context.Context, key string) (*Principal, error)
 	case !r.Role.OfTenant() || r.TenantID == uuid.Nil:
 		return nil, refuse("the API key has no tenant role")
 	}
+	k.use(e, now)
 	return e.principal, nil
 }
+
+func (k *Keys) use(e keyEntry, now time.Time) {
+	if k.Used == nil {
+		return
+	}
+	last := e.told.Load()
+	if now.Unix()-last >= int64(usedEvery/time.Second) && e.told.CompareAndSwap(last, now.Unix()) {
+		k.Used(e.record.ID, now)
+	}
+}
+
+// Forget makes the next use of the key with the prefix ask the store again.
+func (k *Keys) Forget(prefix string) { k.found.Remove(prefix) }
+
+// ForgetAll makes the next use of every key ask the store again.
+func (k *Keys) ForgetAll() { k.found.Purge() }
 
 func errUnknownAPIKey() error { return refuse("the API key is not known") }
 
 func (k *Keys) find(ctx context.Context, id string, now time.Time) (keyEntry, error) {
-	if e, ok := k.found.Get(id); ok && now.Before(e.until) {
-		return e, nil
+	known, held := k.found.Get(id)
+	if held && now.Before(known.until) {
+		return known, nil
 	}
 	if until, ok := k.absent.Get(id); ok && now.Before(until) {
 		return keyEntry{}, errUnknownAPIKey()
 	}
 	record, err := k.store.FindKey(ctx, id)
 	id = strings.Clone(id) // it is a part of the request's header, which must not live as long as the cache
-	var known *fault.Error
+	var coded *fault.Error
 	switch {
 	case err == nil:
-		e := keyEntry{record: record, principal: keyPrincipal(record), until: now.Add(keyCacheLife)}
+		e := keyEntry{record: record, principal: keyPrincipal(record), until: now.Add(keyCacheLife), told: known.told}
+		if !held {
+			e.told = &atomic.Int64{}
+		}
 		k.found.Add(id, e)
 		return e, nil
 	case fault.Is(err, fault.NotFound):
 		k.found.Remove(id)
 		k.absent.Add(id, now.Add(absentCacheLife))
 		return keyEntry{}, errUnknownAPIKey()
-	case errors.As(err, &known):
+	case errors.As(err, &coded):
 		return keyEntry{}, err
 	}
 	return keyEntry{}, fault.Wrap(err, fault.Internal, "the API key could not be looked up")

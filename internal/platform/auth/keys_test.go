@@ -260,3 +260,50 @@ func TestKeysAreSafeForConcurrentUse(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestKeyUsesAreToldOnceAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &keyTable{}
+		keys := newKeys(t, store)
+		told := map[uuid.UUID]int{}
+		keys.Used = func(id uuid.UUID, at time.Time) {
+			if !at.Equal(time.Now()) {
+				t.Errorf("told of a use at %s", at)
+			}
+			told[id]++
+		}
+		id := uuid.New()
+		key := store.issue(t, func(r *auth.KeyRecord) { r.ID = id })
+		bad := store.issue(t, func(r *auth.KeyRecord) { r.Hash = nil })
+		for range 12 { // two minutes; the record is read anew every half minute
+			if _, err := keys.Authenticate(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := keys.Authenticate(t.Context(), bad); err == nil {
+				t.Fatal("let in")
+			}
+			time.Sleep(10 * time.Second) // virtual time
+		}
+		if len(told) != 1 || told[id] != 2 {
+			t.Errorf("told %v, want the good key twice", told)
+		}
+	})
+}
+
+func TestAForgottenKeyIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	store := &keyTable{}
+	keys := newKeys(t, store)
+	var record auth.KeyRecord
+	key := store.issue(t, func(r *auth.KeyRecord) { record = *r })
+	for n, forget := range []func(){func() {}, func() { keys.Forget(record.Prefix) }, func() { keys.Forget("another") }, keys.ForgetAll} {
+		forget()
+		if _, err := keys.Authenticate(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if want := []int{1, 2, 2, 3}[n]; store.count() != want {
+			t.Errorf("step %d: the store was asked %d times, want %d", n, store.count(), want)
+		}
+	}
+}

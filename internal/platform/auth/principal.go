@@ -58,6 +58,22 @@ func (p *Principal) Can(tenant uuid.UUID, permission Permission) bool {
 	return p.Scopes == nil || slices.Contains(p.Scopes, permission)
 }
 
+// CanSomewhere reports whether there is a tenant in which the caller holds the permission.
+func (p *Principal) CanSomewhere(permission Permission) bool {
+	if p == nil {
+		return false
+	}
+	if p.Service {
+		return p.Can(uuid.Nil, permission)
+	}
+	for tenant := range p.Tenants {
+		if p.Can(tenant, permission) {
+			return true
+		}
+	}
+	return false
+}
+
 type contextKey struct{}
 
 // With returns a context that carries the principal.

@@ -29,6 +29,10 @@ func (r Role) Can(p Permission) bool {
 	return lowest != "" && r.rank() >= lowest.rank()
 }
 
+// AtLeast reports whether the role grants all that the other does. A role outside the list is at least
+// nothing, and nothing is at least it.
+func (r Role) AtLeast(other Role) bool { return other.rank() > 0 && r.rank() >= other.rank() }
+
 // Permissions lists what the role grants, in the order of the package's Permissions.
 func (r Role) Permissions() []Permission {
 	var granted []Permission

@@ -33,6 +33,34 @@ func ResolveTenant(header string, present bool, p *Principal) (uuid.UUID, error)
 	return tenant, nil
 }
 
+// ResolveNamedTenant is ResolveTenant for requests whose path names the tenant. To the caller a tenant that
+// it does not belong to, or that another x-tenant-id speaks of, does not exist.
+//
+// Errors: those of ResolveTenant for a header that is there; Malformed for a path that is no UUID, NotFound
+// for one that is not the caller's.
+func ResolveNamedTenant(path, header string, present bool, p *Principal) (uuid.UUID, error) {
+	tenant, ok := parseUUID(path)
+	if present || p == nil {
+		if acting, err := ResolveTenant(header, present, p); err != nil {
+			return uuid.Nil, err
+		} else if ok && acting != tenant {
+			return uuid.Nil, errNoTenant(tenant)
+		}
+	}
+	if !ok {
+		const message = "must be a UUID like 0197a7c8-5c4e-7d3a-9f10-3b2a1c0d9e8f"
+		f := fault.InvalidField("tenant_id", "format", message)
+		f.Code = fault.Malformed
+		return uuid.Nil, f
+	}
+	if _, member := p.Role(tenant); !member {
+		return uuid.Nil, errNoTenant(tenant)
+	}
+	return tenant, nil
+}
+
+func errNoTenant(id uuid.UUID) error { return fault.New(fault.NotFound, "There is no tenant %s.", id) }
+
 func defaultTenant(p *Principal) (uuid.UUID, error) {
 	if p.DefaultTenant != uuid.Nil {
 		if _, member := p.Role(p.DefaultTenant); !member {

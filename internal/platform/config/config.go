@@ -27,8 +27,9 @@ type Config struct {
 	AdminAddr      string         `env:"LARI_ADMIN_ADDR" default:"127.0.0.1:9464" rule:"admin" empty:"none" doc:"where metrics, profiles and probes are served, host:port; it has no authentication; empty or off: nowhere"`
 	TrustedProxies []netip.Prefix `env:"LARI_TRUSTED_PROXIES" doc:"networks of the proxies before the API whose X-Forwarded-For is believed: CIDRs, separated by commas; none: a client's address is that of its connection"`
 
-	DataDir  string `env:"LARI_DATA_DIR" default:".lari" rule:"text" doc:"folder for the state of lari dev"`
-	CacheDir string `env:"LARI_CACHE_DIR" rule:"text" doc:"folder for what lari dev downloads and builds once; default: the system's cache folder"`
+	DataDir   string `env:"LARI_DATA_DIR" default:".lari" rule:"text" doc:"folder for the state of lari dev"`
+	ExportDir string `env:"LARI_EXPORT_DIR" rule:"text" doc:"folder for the exports of tenants that are deleted; the same one, shared, for all workers; default: exports below LARI_DATA_DIR"`
+	CacheDir  string `env:"LARI_CACHE_DIR" rule:"text" doc:"folder for what lari dev downloads and builds once; default: the system's cache folder"`
 
 	DatabaseURL       URL   `section:"Postgres" env:"DATABASE_URL" rule:"postgres" doc:"postgres://user:password@host:port/database; may lead through a transaction pooler"`
 	DatabaseDirectURL URL   `env:"DATABASE_DIRECT_URL" rule:"postgres" doc:"session connection for LISTEN and migrations; default: DATABASE_URL, which then must not lead through a transaction pooler"`

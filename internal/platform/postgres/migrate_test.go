@@ -187,6 +187,31 @@ func TestAnOwnerWithoutPrivileges(t *testing.T) {
 	if err := mine.DB.Pool().QueryRow(ctx, `select count(*) from tenants`).Scan(&n); err != nil || n != 0 {
 		t.Errorf("the owner by itself sees %d tenants (error %v), want none", n, err)
 	}
+
+	// Its functions erase the trail of a tenant that is being deleted, and of no other.
+	other, _ := mine.Tenant(t, "two")
+	for _, ctx := range []context.Context{ctx, other} {
+		if _, err := mine.DB.Exec(ctx, `insert into audit_logs (id, tenant_id, at, actor, action, resource_type, resource_id, outcome, dedup_key)
+			values (gen_random_uuid(), lari.tenant_id(), now(), 'a', 'b', 'c', 'd', 'success', 'e')`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	system := postgres.AsSystem(ctx)
+	if _, err := mine.DB.Exec(system, `update tenants set status = 'deleting' where slug = 'one'`); err != nil {
+		t.Fatal(err)
+	}
+	if n := value[int](system, t, mine.DB, `select lari.erase_audit_rows(id, 10) from tenants where slug = 'one'`); n != 1 {
+		t.Errorf("%d rows of the trail were erased, want 1", n)
+	}
+	if n := value[int](system, t, mine.DB, `select ended_at from tenants, lari.erase_audit_head(id) where slug = 'one'`); n != 1 {
+		t.Errorf("the trail ended at %d, want 1", n)
+	}
+	if _, err := mine.DB.Exec(system, `select lari.erase_audit_rows(id, 10) from tenants where slug = 'two'`); err == nil {
+		t.Error("the trail of a tenant that stays was erased")
+	}
+	if n := value[int](system, t, mine.DB, `select count(*) from audit_logs`); n != 1 {
+		t.Errorf("%d rows are left, want the other tenant's", n)
+	}
 }
 
 func TestABrokenMigrationLeavesNothing(t *testing.T) {

@@ -1,0 +1,96 @@
+package quotas
+
+import (
+	"context"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+
+	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/postgres"
+)
+
+// store is the SQL of limits; store_*.go hold that of what is used.
+type store struct {
+	db *postgres.DB
+}
+
+// sourced is a row with its source.
+type sourced struct {
+	source source
+	row    Row
+}
+
+func rowsStatement(tenant uuid.UUID, rows *[]sourced) postgres.Statement {
+	return postgres.Statement{
+		SQL: `select source, concurrent_runs, held_runs, runs_per_day, tokens_per_month, cost_usd_per_month::text, requests_per_minute,
+				schedules, soft_percent, on_exhausted, updated_by, updated_at
+			from tenant_quotas where tenant_id = $1`,
+		Args: []any{tenant},
+		Read: postgres.Rows(rows, func(row pgx.CollectableRow) (s sourced, err error) {
+			r := &s.row
+			var cost *string
+			err = row.Scan(&s.source, &r.ConcurrentRuns, &r.HeldRuns, &r.RunsPerDay, &r.TokensPerMonth, &cost, &r.RequestsPerMinute,
+				&r.Schedules, &r.SoftPercent, &r.OnExhausted, &r.UpdatedBy, &r.UpdatedAt)
+			if err != nil || cost == nil {
+				return s, err
+			}
+			d, err := decimal.NewFromString(*cost)
+			r.CostUSDPerMonth = &d
+			return s, err
+		}),
+	}
+}
+
+func bySource(found []sourced) map[source]*Row {
+	rows := map[source]*Row{}
+	for _, s := range found {
+		rows[s.source] = &s.row
+	}
+	return rows
+}
+
+func (s store) rows(ctx context.Context, tenant uuid.UUID) (map[source]*Row, error) {
+	var found []sourced
+	err := s.db.Batch(ctx, rowsStatement(tenant, &found))
+	return bySource(found), err
+}
+
+// find gives what the sources say and what is used, of one moment.
+func (s store) find(ctx context.Context, tenant uuid.UUID) (map[source]*Row, used, error) {
+	var found []sourced
+	var u used
+	var exists bool
+	err := s.db.Batch(ctx, append(usedStatements(tenant, &u), rowsStatement(tenant, &found), postgres.Statement{
+		SQL: `select true from tenants where id = $1`, Args: []any{tenant}, Read: postgres.Row(new(bool), &exists, pgx.RowTo[bool]),
+	})...)
+	if err == nil && !exists {
+		err = missing(tenant)
+	}
+	return bySource(found), u, err
+}
+
+// replace writes a source's row; fault.NotFound when there is no such tenant.
+func (s store) replace(ctx context.Context, tenant uuid.UUID, by source, l Limits, actor string) error {
+	var cost *string
+	if l.CostUSDPerMonth != nil {
+		text := l.CostUSDPerMonth.String()
+		cost = &text
+	}
+	_, err := s.db.Exec(ctx, `
+		insert into tenant_quotas (tenant_id, source, concurrent_runs, held_runs, runs_per_day, tokens_per_month, cost_usd_per_month,
+			requests_per_minute, schedules, soft_percent, on_exhausted, updated_by, updated_at)
+		values ($1, $2, $3, $4, $5, $6, $7::text::numeric, $8, $9, $10, $11, $12, $13)
+		on conflict (tenant_id, source) do update set concurrent_runs = excluded.concurrent_runs, held_runs = excluded.held_runs,
+			runs_per_day = excluded.runs_per_day, tokens_per_month = excluded.tokens_per_month, cost_usd_per_month = excluded.cost_usd_per_month,
+			requests_per_minute = excluded.requests_per_minute, schedules = excluded.schedules, soft_percent = excluded.soft_percent,
+			on_exhausted = excluded.on_exhausted, updated_by = excluded.updated_by, updated_at = excluded.updated_at`,
+		tenant, by, l.ConcurrentRuns, l.HeldRuns, l.RunsPerDay, l.TokensPerMonth, cost, l.RequestsPerMinute, l.Schedules,
+		l.SoftPercent, l.OnExhausted, actor, clock.Now())
+	if strings.Contains(postgres.ForeignKeyViolation(err), "tenant") {
+		return missing(tenant)
+	}
+	return err
+}

@@ -1,0 +1,37 @@
+package runs
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/larirun/lari/internal/platform/postgres"
+)
+
+// Each half walks an index of its own that holds unfinished runs only.
+const (
+	countUnfinishedSQL = `
+		select (select count(*) from agent_runs where tenant_id = (select lari.tenant_id()) and status in ('running', 'waiting')),
+			(select count(*) from agent_runs where tenant_id = (select lari.tenant_id()) and status = 'queued' and held_by is null),
+			(select count(*) from agent_runs where tenant_id = (select lari.tenant_id()) and status = 'queued' and held_by is not null)`
+	countAllUnfinishedSQL = `
+		select (select count(*) from agent_runs where status in ('queued', 'running', 'waiting') and held_by is null and status <> 'queued'),
+			(select count(*) from agent_runs where status in ('queued', 'running', 'waiting') and held_by is null and status = 'queued'),
+			(select count(*) from agent_runs where status = 'queued' and held_by is not null)`
+)
+
+func (s store) countUnfinished(ctx context.Context) (Counts, error) {
+	c, _, err := postgres.One(ctx, s.db, countUnfinishedSQL, nil, scanCounts)
+	return c, err
+}
+
+func (s store) countAllUnfinished(ctx context.Context) (Counts, error) {
+	c, _, err := postgres.One(ctx, s.db, countAllUnfinishedSQL, nil, scanCounts)
+	return c, err
+}
+
+func scanCounts(row pgx.CollectableRow) (Counts, error) {
+	var c Counts
+	err := row.Scan(&c.Active, &c.Queued, &c.Held)
+	return c, err
+}

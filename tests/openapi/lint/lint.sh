@@ -1,0 +1,30 @@
+#!/bin/sh
+# Lints the API's description. The linter is installed once for each lock file. It is no reason to fail on a
+# machine where the rest of the project needs no Node; where CI is set, the machine owes one.
+set -eu
+cd "$(dirname "$0")"
+
+without() {
+  echo "NOT LINTED: the API's description: $1" >&2
+  if [ -n "${CI:-}" ]; then exit 1; fi
+  exit 0
+}
+
+command -v node >/dev/null || without "there is no node on PATH"
+command -v npm >/dev/null || without "there is no npm on PATH"
+node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
+  without "the linter needs Node 20.19, this is $(node --version)"
+
+if ! cmp -s package-lock.json node_modules/.installed; then
+  if ! said=$(npm ci --ignore-scripts --no-audit --no-fund 2>&1); then
+    echo "$said" >&2
+    without "npm ci failed"
+  fi
+  cp package-lock.json node_modules/.installed
+fi
+
+export REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true
+if ! said=$(./node_modules/.bin/redocly lint --config redocly.yaml --format=stylish lari@v1 2>&1); then
+  echo "$said" >&2
+  exit 1
+fi
