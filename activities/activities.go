@@ -17,6 +17,7 @@ import (
 	"github.com/larirun/lari/internal/platform/scope"
 	"github.com/larirun/lari/internal/quotas"
 	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/internal/schedules"
 	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/internal/threads"
 	"github.com/larirun/lari/internal/tools"
@@ -53,6 +54,7 @@ type Activities struct {
 	Tools      *tools.Registry
 	Connectors *connectors.Registry
 	Deliveries *deliveries.Service
+	Schedules  *schedules.Service
 	Quotas     *quotas.Service
 	Deletion   *tenants.Deletions
 	Heart      Heart
@@ -60,6 +62,9 @@ type Activities struct {
 	DrainTime  time.Duration // how long an activity may go on once its worker stops
 	Observer   Observer
 	Logger     *slog.Logger
+	// StepsPerExecution is after how many steps a run that a schedule begins continues as new; zero: when Temporal
+	// suggests it.
+	StepsPerExecution int
 }
 
 // RunRef names a run.

@@ -24,11 +24,12 @@ type Options struct {
 	Version                   string        // of the program, for whoever looks at who polls
 }
 
-// Worker polls the queues of runs, of deliveries and of maintenance.
+// Worker polls the queues of runs, of deliveries, of maintenance and of schedules.
 type Worker struct {
 	runs        worker.Worker
 	deliveries  worker.Worker
 	maintenance worker.Worker
+	schedules   worker.Worker
 }
 
 // New makes the workers of a process. The client must carry workflows.Plugin: workers inherit it.
@@ -55,6 +56,13 @@ func New(c client.Client, a *activities.Activities, o Options) *Worker {
 			MaxConcurrentActivityExecutionSize: 4, // deletions of tenants, in slices, beside the reconciler
 			WorkerStopTimeout:                  o.StopTimeout,
 		}),
+		schedules: worker.New(c, workflows.ScheduleQueue, worker.Options{
+			Identity:                           identity,
+			MaxConcurrentWorkflowTaskPollers:   2,
+			MaxConcurrentActivityTaskPollers:   1,
+			MaxConcurrentActivityExecutionSize: 20,
+			WorkerStopTimeout:                  o.StopTimeout,
+		}),
 	}
 	w.runs.RegisterWorkflowWithOptions(workflows.AgentRun, workflow.RegisterOptions{Name: workflows.AgentRunName})
 	w.runs.RegisterActivity(a)
@@ -63,6 +71,9 @@ func New(c client.Client, a *activities.Activities, o Options) *Worker {
 	w.deliveries.RegisterActivity(a.GiveUpDelivery)
 	w.maintenance.RegisterWorkflowWithOptions(workflows.Reconcile, workflow.RegisterOptions{Name: workflows.ReconcileName})
 	w.maintenance.RegisterActivity(a.Reconcile)
+	w.schedules.RegisterWorkflowWithOptions(workflows.FireSchedule, workflow.RegisterOptions{Name: workflows.FireScheduleName})
+	w.schedules.RegisterActivity(a.FireSchedule)
+	w.schedules.RegisterActivity(a.StopFiring)
 	w.maintenance.RegisterWorkflowWithOptions(workflows.DeleteTenant, workflow.RegisterOptions{Name: workflows.DeleteTenantName})
 	w.maintenance.RegisterActivity(a.AdvanceDeletion)
 	return w
@@ -90,6 +101,12 @@ func (w *Worker) Start() error {
 		w.runs.Stop()
 		return fmt.Errorf("start the worker of maintenance: %w", err)
 	}
+	if err := w.schedules.Start(); err != nil {
+		w.maintenance.Stop()
+		w.deliveries.Stop()
+		w.runs.Stop()
+		return fmt.Errorf("start the worker of schedules: %w", err)
+	}
 	return nil
 }
 
@@ -97,6 +114,7 @@ func (w *Worker) Start() error {
 // Temporal does not answer it takes several times as long: pollers and recorders each wait in turn.
 func (w *Worker) Stop() {
 	var all sync.WaitGroup
+	all.Go(w.schedules.Stop)
 	all.Go(w.maintenance.Stop)
 	all.Go(w.deliveries.Stop)
 	all.Go(w.runs.Stop)

@@ -18,11 +18,13 @@ import (
 )
 
 // Task queues. Deliveries have their own workers and limits: a slow receiver never holds up a run. The
-// reconciler has its own too: no backlog of either holds up the passes that look after both.
+// reconciler has its own too: no backlog of either holds up the passes that look after both. So have the firings
+// of schedules, of which thousands may be due in the same second.
 const (
 	RunQueue         = "runs"
 	ConnectorQueue   = "connectors"
 	MaintenanceQueue = "maintenance"
+	ScheduleQueue    = "schedules"
 )
 
 // Names of workflow types, signals and update handlers, as histories hold them: never renamed.
@@ -30,6 +32,7 @@ const (
 	AgentRunName     = "AgentRun"
 	DeliverEventName = "DeliverEvent"
 	ReconcileName    = "Reconcile"
+	FireScheduleName = "FireSchedule"
 	ApprovalSignal   = "approval-resolved"
 )
 

@@ -35,6 +35,7 @@ import (
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/quotas"
 	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/internal/schedules"
 	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/internal/threads"
 	"github.com/larirun/lari/internal/tools"
@@ -60,6 +61,7 @@ type App struct {
 	Knowledge  *knowledge.Service
 	Deliveries *deliveries.Service
 	Webhooks   *webhooks.Service
+	Schedules  *schedules.Service
 	Control    *control.Service
 	Quotas     *quotas.Service
 	Deletion   *tenants.Deletions
@@ -200,6 +202,7 @@ func (a *App) joinDomains() error {
 			return err
 		},
 	})
+	a.joinSchedules()
 	if err := a.joinControl(); err != nil {
 		return err
 	}
@@ -215,6 +218,7 @@ func (a *App) joinDomains() error {
 	a.activities = &activities.Activities{
 		Runs: a.Runs, Deliveries: a.Deliveries, Quotas: a.Quotas, Deletion: a.Deletion, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
 		Tools: registry, Connectors: hooks, Heart: a.temporal, Haste: activities.NewHaste(), DrainTime: drainTime(a.cfg.Limits.ShutdownTimeout), Observer: m, Logger: a.log,
+		Schedules: a.Schedules, StepsPerExecution: a.cfg.Worker.StepsPerExecution,
 	}
 	return nil
 }

@@ -82,6 +82,10 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		return nil
 	})
 	group.Go(func() error {
+		a.Schedules.RunSweeper(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		a.Deliveries.RunCourier(ctx)
 		return nil
 	})
@@ -271,7 +275,7 @@ func (a *App) routes() []api.Route {
 	for _, family := range [][]api.Route{
 		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
 		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries), api.ControlRoutes(a.Control), api.ExplainRoutes(a.Runs), api.QuotaRoutes(a.Quotas),
-		api.TenantRoutes(a.Tenants, a.Deletion), api.AnalyticsRoutes(a.Analytics),
+		api.TenantRoutes(a.Tenants, a.Deletion), api.AnalyticsRoutes(a.Analytics), api.ScheduleRoutes(a.Schedules),
 	} {
 		all = append(all, family...)
 	}

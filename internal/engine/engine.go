@@ -15,7 +15,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
-	"github.com/larirun/lari/activities"
 	"github.com/larirun/lari/connectors"
 	"github.com/larirun/lari/internal/platform/fault"
 	temporalplatform "github.com/larirun/lari/internal/platform/temporal"
@@ -85,23 +84,17 @@ const callLimit = 5 * time.Second
 // limited bounds a call. The SDK gives a request half of what its context has left and does not repeat one
 // that took so long; the deadline that it sees is therefore twice as far away as the end.
 func limited(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := context.WithTimeout(ctx, 2*callLimit)
-	end := time.AfterFunc(callLimit, stop)
+	return limitedTo(ctx, callLimit)
+}
+
+func limitedTo(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithTimeout(ctx, 2*limit)
+	end := time.AfterFunc(limit, stop)
 	return ctx, func() {
 		end.Stop()
 		stop()
 	}
 }
-
-// backstop is after how long Temporal itself closes the workflow of a run. The run's time limit counts
-// thinking and acting and is kept by the workflow; this one is for a workflow that cannot, because its code
-// fails over and over, and leaves room for whatever a run may rightly wait for: one approval a step, workers
-// that are away, a version that fits, and a quota's next month.
-func backstop(l runs.Limits) time.Duration {
-	return l.Timeout + time.Duration(l.MaxSteps)*l.ApprovalTTL + backstopGrace
-}
-
-const backstopGrace = (31 + 3) * 24 * time.Hour
 
 // StartRun begins the run's workflow. The id is the run's: a second start while that workflow is open is
 // none. A closed one is followed by another: the run was taken back while the answer to its first start
@@ -113,29 +106,19 @@ func (e *Engine) StartRun(ctx context.Context, r runs.Run) error {
 	}
 	ctx, stop := limited(ctx)
 	defer stop()
-	trigger := "api"
-	if r.ScheduleID != nil {
-		trigger = "schedule"
-	}
+	start := workflows.StartOf(r, e.stepsPer)
 	_, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID:                                       workflows.RunWorkflowID(r.TenantID, r.ID),
-		TaskQueue:                                workflows.RunQueue,
+		ID:                                       start.ID,
+		TaskQueue:                                start.TaskQueue,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		EnableEagerStart:                         e.eager,
-		WorkflowExecutionTimeout:                 backstop(r.Limits),
-		Priority:                                 temporal.Priority{FairnessKey: r.TenantID.String()},
-		StaticSummary:                            r.Title,
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			workflows.TenantID.ValueSet(r.TenantID.String()), workflows.AgentID.ValueSet(r.AgentID.String()),
-			workflows.RunStatus.ValueSet(string(runs.Running)), workflows.TriggerKind.ValueSet(trigger)),
-	}, workflows.AgentRunName, workflows.RunInput{
-		RunRef:       activities.RunRef{TenantID: r.TenantID, RunID: r.ID},
-		HooksVersion: workflows.HooksVersion, MaxSteps: r.Limits.MaxSteps, Timeout: r.Limits.Timeout, ApprovalTTL: r.Limits.ApprovalTTL,
-		MaxTokens: r.Limits.MaxTokens, MaxCostUSD: r.Limits.MaxCostUSD, StepsPerExecution: e.stepsPer,
-		State: workflows.State{Step: max(r.ForkedStep-1, 0)},
-	})
+		WorkflowExecutionTimeout:                 start.Timeout,
+		Priority:                                 start.Priority,
+		StaticSummary:                            start.Summary,
+		TypedSearchAttributes:                    start.Attributes,
+	}, workflows.AgentRunName, start.Input)
 	if temporal.IsWorkflowExecutionAlreadyStartedError(err) {
 		return nil
 	}

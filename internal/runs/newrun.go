@@ -17,6 +17,7 @@ import (
 // NewRun is a request to run an agent. Exactly one of Input and Messages is given.
 type NewRun struct {
 	ID             uuid.UUID                  `json:"-"` // chosen by the caller, for idempotency; zero: a new one
+	ScheduleID     *uuid.UUID                 `json:"-"` // the schedule whose firing it is
 	Agent          string                     `json:"agent,omitempty" validate:"omitempty,max=64" description:"Id or slug of the agent." default:"assistant" example:"assistant"`
 	Input          string                     `json:"input,omitempty" validate:"max=200000" description:"What the user says. Either this or messages." example:"What does Lari guarantee?"`
 	Messages       []InputMessage             `json:"messages,omitempty" validate:"max=200,dive" description:"A conversation to begin with. Either this or input."`
@@ -64,7 +65,7 @@ func (n NewRun) build(agent AgentRef, at clock.Time) (Run, error) {
 		id = newID()
 	}
 	r := Run{
-		ID: id, WorkspaceID: n.WorkspaceID, AgentID: agent.ID, AgentVersion: agent.Version, ThreadID: n.ThreadID,
+		ID: id, WorkspaceID: n.WorkspaceID, AgentID: agent.ID, AgentVersion: agent.Version, ThreadID: n.ThreadID, ScheduleID: n.ScheduleID,
 		Status: Queued, Input: input, Metadata: stored, Limits: limits, WebhookURL: n.WebhookURL, CreatedAt: at,
 		OnBusy: cmp.Or(n.OnBusy, BusyReject),
 	}

@@ -94,7 +94,7 @@ func TestTheDaemonIsSeen(t *testing.T) {
 	s.StartWith(t, cfg, app.Options{Worker: true})
 	harness.Eventually(t, within, "the worker is seen, and the reconciler's pass", func() bool {
 		d = daemonOf(t, x)
-		return len(d.Workers.Builds) == 1 && len(d.Workers.Builds[0].TaskQueues) == 3 && d.Reconciler.Outcome == "completed"
+		return len(d.Workers.Builds) == 1 && len(d.Workers.Builds[0].TaskQueues) == 4 && d.Reconciler.Outcome == "completed"
 	})
 	b := d.Workers.Builds[0]
 	if b.BuildID != app.Version() || b.Workers != 1 || time.Since(b.LastSeen.Time) > time.Minute || b.Processes != nil {

@@ -43,6 +43,7 @@ func replay(t *testing.T, o worker.WorkflowReplayerOptions, agentRun any, h *his
 	replayer.RegisterWorkflowWithOptions(agentRun, workflow.RegisterOptions{Name: workflows.AgentRunName})
 	replayer.RegisterWorkflowWithOptions(workflows.DeliverEvent, workflow.RegisterOptions{Name: workflows.DeliverEventName})
 	replayer.RegisterWorkflowWithOptions(workflows.Reconcile, workflow.RegisterOptions{Name: workflows.ReconcileName})
+	replayer.RegisterWorkflowWithOptions(workflows.FireSchedule, workflow.RegisterOptions{Name: workflows.FireScheduleName})
 	replayer.RegisterWorkflowWithOptions(workflows.DeleteTenant, workflow.RegisterOptions{Name: workflows.DeleteTenantName})
 	return replayer.ReplayWorkflowHistoryWithOptions(telemetry.TemporalLogger(slog.New(slog.DiscardHandler)), h,
 		worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: started(h).GetWorkflowId(), RunID: started(h).GetOriginalExecutionRunId()}})

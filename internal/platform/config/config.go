@@ -51,6 +51,8 @@ type Config struct {
 
 	Reconcile Reconcile `section:"Runs that their workflow cannot end"`
 
+	Schedules Schedules `section:"Schedules"`
+
 	Limits Limits `section:"Limits"`
 	Worker Worker `section:"Worker"`
 }
@@ -88,6 +90,11 @@ type Reconcile struct {
 	Every          time.Duration `env:"LARI_RECONCILE_EVERY" default:"30s" min:"0s" max:"1h" doc:"how often unfinished runs are compared with Temporal; the last worker that starts sets it for all; 0s: this worker leaves the schedule as it is"`
 	CallbackURL    URL           `env:"LARI_CALLBACK_URL" rule:"webhook" doc:"where Temporal reaches /temporal/callback on the admin port of a process, if its list of allowed addresses permits; unset: what it closes is found by the next comparison"`
 	CallbackSecret Secret        `env:"LARI_CALLBACK_SECRET" rule:"hs256" doc:"proves such a callback; the same in all processes, 32 bytes or more"`
+}
+
+// Schedules bounds what runs by the clock.
+type Schedules struct {
+	MinInterval time.Duration `env:"LARI_SCHEDULE_MIN_INTERVAL" default:"1m" min:"1s" max:"24h" doc:"the shortest time between two firings of a schedule that a tenant may ask for"`
 }
 
 // DogStatsD says where Datadog's agent listens, in the variables of Datadog's own libraries. Without a
