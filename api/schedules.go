@@ -165,10 +165,11 @@ func (h scheduleHandlers) preview(ctx context.Context, in *previewSchedule) (sch
 
 type listFirings struct {
 	schedulePath
-	From *time.Time `query:"from" description:"From this time on. Default: 24 hours before to."`
-	To   *time.Time `query:"to" description:"Up to and with this time. Default: now. What is to come is pending."`
+	From  *time.Time `query:"from" description:"From this time on. Default: 24 hours before to."`
+	To    *time.Time `query:"to" description:"Up to and with this time. Default: now. What is to come is pending."`
+	Limit int        `query:"limit" validate:"min=1,max=1000" minimum:"1" maximum:"1000" default:"1000" description:"How many at most."`
 }
 
 func (h scheduleHandlers) firings(ctx context.Context, in *listFirings) (schedules.Timeline, error) {
-	return h.service.Timeline(ctx, in.ScheduleID, in.From, in.To)
+	return h.service.Timeline(ctx, in.ScheduleID, in.From, in.To, in.Limit)
 }

@@ -39,7 +39,7 @@ type Fired struct {
 }
 
 // waitHeld is how soon a firing that has to wait is tried again.
-const waitHeld = 10 * time.Second
+const waitHeld = 5 * time.Second
 
 var errHeld = errors.New("the run would be held")
 

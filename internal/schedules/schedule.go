@@ -111,7 +111,7 @@ type Schedule struct {
 	State                State        `json:"state" required:"true" enum:"active,paused,ended,missing" description:"ended: no firing time is left. missing: Temporal does not know the schedule, because it was deleted there or ended more than a week ago; a change of its spec makes it anew."`
 	Note                 string       `json:"note" required:"true" description:"Of the last pause or resumption, by whoever or whatever did it."`
 	Spec                 Spec         `json:"spec" required:"true"`
-	Overlap              Overlap      `json:"overlap" required:"true" enum:"skip,buffer_one,buffer_all,cancel_other,terminate_other,allow_all"`
+	Overlap              Overlap      `json:"overlap,omitempty" enum:"skip,buffer_one,buffer_all,cancel_other,terminate_other,allow_all" description:"Absent when Temporal does not know the schedule."`
 	CatchupWindowSeconds int          `json:"catchup_window_seconds" required:"true"`
 	PauseOnFailure       bool         `json:"pause_on_failure" required:"true"`
 	Run                  Template     `json:"run" required:"true"`

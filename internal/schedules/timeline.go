@@ -47,16 +47,14 @@ type Timeline struct {
 }
 
 const (
-	// maxEntries is how many firing times a timeline shows at once.
-	maxEntries = 1000
 	// maxSpan bounds a timeline.
 	maxSpan = 366 * 24 * time.Hour
 	// looksBack is how many firings before a span are looked at for runs that reach into it.
 	looksBack = 100
 )
 
-// Timeline says of each firing time of a span what became of it, and why.
-func (s *Service) Timeline(ctx context.Context, id uuid.UUID, from, to *time.Time) (Timeline, error) {
+// Timeline says of each firing time of a span what became of it, and why; at most limit of them.
+func (s *Service) Timeline(ctx context.Context, id uuid.UUID, from, to *time.Time, limit int) (Timeline, error) {
 	now := time.Now()
 	until := now
 	if to != nil {
@@ -75,7 +73,7 @@ func (s *Service) Timeline(ctx context.Context, id uuid.UUID, from, to *time.Tim
 	case until.Sub(since) > maxSpan:
 		return Timeline{}, fault.InvalidField("from", "max", "must not be more than 366 days before to")
 	}
-	story, err := s.story(ctx, r, h, found, since, until, now)
+	story, err := s.story(ctx, &story{now: now, limit: limit, held: h, zone: time.UTC, known: r.createdAt.Time}, r, found, since, until)
 	if err != nil {
 		return Timeline{}, err
 	}
@@ -85,6 +83,7 @@ func (s *Service) Timeline(ctx context.Context, id uuid.UUID, from, to *time.Tim
 // story is all that a timeline is made of.
 type story struct {
 	now      time.Time
+	limit    int       // of entries
 	known    time.Time // since when what did not happen is known
 	held     Held
 	zone     *time.Location
@@ -96,10 +95,8 @@ type story struct {
 	buffered bool // an entry was said to be next in turn
 }
 
-func (s *Service) story(ctx context.Context, r row, h Held, found bool, from, to, now time.Time) (*story, error) {
-	t := &story{now: now, held: h, zone: time.UTC, known: r.createdAt.Time}
-	var err error
-	if t.changes, err = s.store.changes(ctx, r.id, now); err != nil {
+func (s *Service) story(ctx context.Context, t *story, r row, found bool, from, to time.Time) (_ *story, err error) {
+	if t.changes, err = s.store.changes(ctx, r.id, t.now); err != nil {
 		return nil, err
 	}
 	for _, c := range t.changes {
@@ -107,7 +104,7 @@ func (s *Service) story(ctx context.Context, r row, h Held, found bool, from, to
 			t.known = c.at.Time
 		}
 	}
-	if t.firings, err = s.store.firings(ctx, r.id, from, to, maxEntries+1); err != nil {
+	if t.firings, err = s.store.firings(ctx, r.id, from, to, t.limit+1); err != nil {
 		return nil, err
 	}
 	if t.earlier, err = s.store.before(ctx, r.id, from, looksBack); err != nil {
@@ -116,11 +113,11 @@ func (s *Service) story(ctx context.Context, r row, h Held, found bool, from, to
 	if t.skipped, err = s.store.skips(ctx, r.id, from, to); err != nil || !found {
 		return t, err
 	}
-	t.zone = h.Plan.Zone
+	t.zone = t.held.Plan.Zone
 	if from.Before(t.known) {
 		from = t.known
 	}
-	t.times = h.Plan.withoutSkips().Between(from, to, maxEntries+1)
+	t.times = t.held.Plan.withoutSkips().Between(from, to, t.limit+1)
 	return t, nil
 }
 
@@ -153,14 +150,14 @@ func (t *story) end(items []TimelineEntry) (end time.Time, cut bool) {
 			end, cut = e, true
 		}
 	}
-	if len(t.times) > maxEntries {
-		at(t.times[maxEntries])
+	if len(t.times) > t.limit {
+		at(t.times[t.limit])
 	}
-	if len(t.firings) > maxEntries {
-		at(t.firings[maxEntries].nominal)
+	if len(t.firings) > t.limit {
+		at(t.firings[t.limit].nominal)
 	}
-	if len(items) > maxEntries {
-		at(items[maxEntries].At.Time)
+	if len(items) > t.limit {
+		at(items[t.limit].At.Time)
 	}
 	return end, cut
 }

@@ -12,6 +12,9 @@ import (
 	"github.com/larirun/lari/internal/platform/clock"
 )
 
+// maxEntries is the limit of these timelines.
+const maxEntries = 1000
+
 // told is a timeline in few words: minute and result of each entry.
 func told(l Timeline) string {
 	var all []string
@@ -67,7 +70,8 @@ func TestTheTimelineSaysWhy(t *testing.T) {
 	} {
 		p := plan(t, Spec{Cron: []string{"* * * * *"}})
 		s := story{
-			now: minute(30), known: hour, zone: time.UTC, firings: c.firings, changes: c.changes, times: p.Between(minute(c.from), minute(31), maxEntries+1),
+			limit: maxEntries,
+			now:   minute(30), known: hour, zone: time.UTC, firings: c.firings, changes: c.changes, times: p.Between(minute(c.from), minute(31), maxEntries+1),
 			held: Held{Plan: p, Policy: Policy{Overlap: OverlapSkip, CatchUp: time.Minute}},
 		}
 		if c.overlap != "" {
@@ -96,7 +100,7 @@ func TestALongTimelineIsToldInParts(t *testing.T) {
 	var seen []time.Time
 	parts := 0
 	for from := begin; ; parts++ {
-		s := story{now: end, zone: time.UTC, times: p.Between(from, end, maxEntries+1), held: Held{Plan: p, Policy: Policy{Overlap: OverlapSkip}}}
+		s := story{limit: maxEntries, now: end, zone: time.UTC, times: p.Between(from, end, maxEntries+1), held: Held{Plan: p, Policy: Policy{Overlap: OverlapSkip}}}
 		for m := 1; m < 2500; m += 2 { // every other one was fired, in the first half with a trigger beside it
 			n := begin.Add(time.Duration(m) * time.Minute)
 			if n.Before(from) || len(s.firings) > maxEntries {

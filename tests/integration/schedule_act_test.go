@@ -79,8 +79,8 @@ func TestPauseSkipAndDelete(t *testing.T) {
 	s, _, x := scheduling(t)
 	made := createSchedule(t, x, `"spec": {"every": [{"every_seconds": 2}]}`)
 	var ahead struct{ Items []struct{ At time.Time } }
-	askSchedule(t, x, "GET", schedulePath(made.ID, "/next?count=5"), nil).Want(t, 200, &ahead)
-	left := ahead.Items[3].At
+	askSchedule(t, x, "GET", schedulePath(made.ID, "/next?count=10"), nil).Want(t, 200, &ahead)
+	left := ahead.Items[7].At
 	for range 2 { // asked twice
 		var skipping scheduleView
 		askSchedule(t, x, "POST", schedulePath(made.ID, "/skip"), map[string]any{"at": left}).Want(t, 200, &skipping)

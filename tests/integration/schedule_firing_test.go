@@ -32,7 +32,7 @@ func TestFiringsThatAreRefusedOrWait(t *testing.T) {
 	wantLast := func(t *testing.T, x *harness.Tenant, id uuid.UUID, result, code string) entry {
 		t.Helper()
 		var last entry
-		harness.Eventually(t, within, "the firing is "+result, func() bool {
+		harness.Eventually(t, 2*within, "the firing is "+result, func() bool {
 			line := firings(t, x, id).Items
 			if len(line) == 0 {
 				return false
