@@ -226,7 +226,7 @@ func TestRoles(t *testing.T) {
 	p := s.Start(t, harness.All)
 	x := p.NewTenant(t, agents.Config{})
 	values := map[string]string{"version": "1"}
-	for _, name := range []string{"run_id", "approval_id", "thread_id", "agent_id", "webhook_id", "delivery_id", "workspace_id", "key_id", "user_id"} {
+	for _, name := range []string{"report_id", "schedule_id", "run_id", "approval_id", "thread_id", "agent_id", "webhook_id", "delivery_id", "workspace_id", "key_id", "user_id"} {
 		values[name] = uuid.NewString()
 	}
 	values["tenant_id"] = x.ID.String()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/tests/harness"
@@ -111,6 +112,9 @@ func (d description) example(t *testing.T, schema map[string]any) any {
 	case "boolean":
 		return true
 	case "string":
+		if schema["format"] == "date-time" {
+			return time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		}
 		return "example"
 	}
 	t.Fatalf("no example of %v", schema)

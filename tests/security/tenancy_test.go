@@ -40,7 +40,8 @@ func newEstate(t *testing.T, p *harness.Process) estate {
 		"run_id": r.ID.String(), "approval_id": approval.String(), "thread_id": thread.ID, "agent_id": agent.ID, "version": "1",
 		"webhook_id": webhook, "delivery_id": delivered(t, x, webhook),
 		"tenant_id": x.ID.String(), "workspace_id": made(t, x, "workspaces", `{"slug": "private"}`), "key_id": made(t, x, "api-keys", `{"name": "private", "role": "viewer"}`),
-		"user_id": "tester",
+		"user_id": "tester", "report_id": madeAt(t, x, "/v1/analytics/reports", `{"name": "private", "kind": "usage", "query": {}}`),
+		"schedule_id": madeAt(t, x, "/v1/schedules", `{"name": "private", "spec": {"cron": ["0 0 1 1 *"]}, "run": {"input": "private"}}`),
 	}}
 }
 
@@ -59,10 +60,15 @@ func newWebhook(t *testing.T, x *harness.Tenant) string {
 // made makes a thing of the tenant itself.
 func made(t *testing.T, x *harness.Tenant, family, body string) string {
 	t.Helper()
+	return madeAt(t, x, "/v1/tenants/"+x.ID.String()+"/"+family, body)
+}
+
+func madeAt(t *testing.T, x *harness.Tenant, path, body string) string {
+	t.Helper()
 	var thing struct {
 		ID string `json:"id"`
 	}
-	x.Do(t, "POST", "/v1/tenants/"+x.ID.String()+"/"+family, body).Want(t, 201, &thing)
+	x.Do(t, "POST", path, body).Want(t, 201, &thing)
 	return thing.ID
 }
 
