@@ -15,15 +15,20 @@ import (
 // the run is taken back and fault.Unavailable given. A NewRun whose id is known gives the run that exists. What
 // stands against a run (a quota, a pause, a suspended tenant, a busy thread) is said with its own code.
 func (s *Service) Create(ctx context.Context, in NewRun) (Run, error) {
-	agent, err := s.resolveAgent(ctx, in.agent())
-	if err != nil {
-		return Run{}, err
-	}
-	r, err := s.build(ctx, in, agent)
+	r, err := s.asked(ctx, in)
 	if err != nil {
 		return Run{}, err
 	}
 	return s.begin(ctx, r, nil)
+}
+
+// asked gives the run that a caller asks for.
+func (s *Service) asked(ctx context.Context, in NewRun) (Run, error) {
+	agent, err := s.resolveAgent(ctx, in.agent())
+	if err != nil {
+		return Run{}, err
+	}
+	return s.build(ctx, in, agent)
 }
 
 func (s *Service) resolveAgent(ctx context.Context, ref string) (AgentRef, error) {
@@ -58,24 +63,12 @@ func (s *Service) sign(ctx context.Context, r Run, agent AgentRef) Run {
 // begin accepts a run and starts it if it is not held. also (nil: nothing) is done in the transaction that
 // accepts the run.
 func (s *Service) begin(ctx context.Context, r Run, also func(ctx context.Context) error) (Run, error) {
-	a, superseded, err := s.accept(ctx, r, also)
-	switch {
-	case err != nil:
-		return Run{}, err
-	case a.verdict.Refused != nil:
-		return Run{}, a.verdict.Refused.fault(now().Time)
-	case !a.created:
-		if a.busy {
-			if _, err := s.store.find(ctx, r.ID); fault.Is(err, fault.NotFound) {
-				return Run{}, fault.New(fault.ThreadBusy, threadBusy)
-			}
-		}
-		return s.store.find(ctx, r.ID)
+	r, fresh, superseded, err := s.admit(ctx, r, also)
+	if err != nil || !fresh {
+		return r, err
 	}
 	s.stopSoon(ctx, superseded)
-	r.Warnings = a.verdict.Warnings
-	if a.verdict.Hold != "" {
-		r.Held = &Held{By: a.verdict.Hold, At: r.CreatedAt}
+	if r.Held != nil {
 		s.wake.held(r)
 		return r, nil
 	}
@@ -85,6 +78,29 @@ func (s *Service) begin(ctx context.Context, r Run, also func(ctx context.Contex
 		}
 	}
 	return r, nil
+}
+
+// admit accepts a run and gives it as it was accepted, with the runs that are to make room for it; what stands
+// against it is an error. fresh is false for a run that exists.
+func (s *Service) admit(ctx context.Context, r Run, also func(ctx context.Context) error) (_ Run, fresh bool, superseded []uuid.UUID, err error) {
+	a, superseded, err := s.accept(ctx, r, also)
+	switch {
+	case err != nil:
+		return Run{}, false, nil, err
+	case a.verdict.Refused != nil:
+		return Run{}, false, nil, a.verdict.Refused.fault(now().Time)
+	case !a.created:
+		known, err := s.store.find(ctx, r.ID)
+		if a.busy && fault.Is(err, fault.NotFound) {
+			err = fault.New(fault.ThreadBusy, threadBusy)
+		}
+		return known, false, nil, err
+	}
+	r.Warnings = a.verdict.Warnings
+	if a.verdict.Hold != "" {
+		r.Held = &Held{By: a.verdict.Hold, At: r.CreatedAt}
+	}
+	return r, true, superseded, nil
 }
 
 // accept writes the run, and its messages into its thread if it begins at once, in one transaction. On a busy
