@@ -36,6 +36,8 @@ func (a *Activities) Deliver(ctx context.Context, d connectors.Delivery) error {
 	if err != nil {
 		return translate(err)
 	}
+	ctx = RunRef{TenantID: d.TenantID, RunID: d.RunID, RequestID: r.RequestID}.scoped(ctx)
+	ctx = traced(ctx, r)
 	known, err := a.Deliveries.Begin(ctx, key, string(e.Type))
 	if err != nil || known.Status != deliveries.Pending {
 		return translate(err)

@@ -37,6 +37,7 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 	if err != nil || call.Status.Ended() {
 		return interrupted(ctx, err)
 	}
+	ctx = traced(ctx, r)
 	began := time.Now()
 	result, err := a.call(ctx, r, call)
 	status := runs.ToolCompleted
@@ -92,5 +93,8 @@ func (a *Activities) call(ctx context.Context, r runs.Run, call runs.ToolCall) (
 	if err != nil {
 		return "", err
 	}
-	return tool.Call(ctx, json.RawMessage(call.Arguments))
+	ctx, span := beginTool(ctx, call)
+	result, err := tool.Call(ctx, json.RawMessage(call.Arguments))
+	endTool(ctx, span, err)
+	return result, err
 }

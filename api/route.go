@@ -24,6 +24,8 @@ type Route struct {
 	plan    *plan
 	stream  bool
 	named   bool // the path names the tenant
+	ofRun   bool // the path names a run
+	label   string
 	subject subject
 	hidden  bool // not part of the API's description
 	answer  func(ctx context.Context, a *adapter, x *exchange) error
