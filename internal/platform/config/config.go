@@ -90,7 +90,7 @@ type Log struct {
 // those that are not here itself (OTEL_EXPORTER_OTLP_HEADERS, _CERTIFICATE and _TIMEOUT,
 // OTEL_RESOURCE_ATTRIBUTES, OTEL_BSP_*).
 type Traces struct {
-	Endpoint URL             `env:"OTEL_EXPORTER_OTLP_ENDPOINT" rule:"http" doc:"collector to which traces are sent as OTLP over HTTP, such as http://localhost:4318; unset: none are made"`
+	Endpoint URL             `env:"OTEL_EXPORTER_OTLP_ENDPOINT" rule:"webhook" doc:"collector to which traces are sent as OTLP over HTTP, such as http://localhost:4318; unset: none are made"`
 	Protocol string          `env:"OTEL_EXPORTER_OTLP_PROTOCOL" default:"http/protobuf" rule:"otlp" doc:"http/protobuf is the only one that there is"`
 	Service  string          `env:"OTEL_SERVICE_NAME" default:"lari" rule:"text" doc:"service.name of the spans"`
 	Sampler  tracing.Sampler `env:"OTEL_TRACES_SAMPLER" default:"parentbased_always_on" doc:"which traces are kept: always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio; those that are parentbased follow the caller where it has decided"`
