@@ -131,6 +131,8 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 		TenantID: s.call.TenantID, RunID: s.call.RunID, Step: s.call.Step, Provider: s.prompt.provider.Name(), Model: s.prompt.request.Model,
 		Usage: s.done.Usage, CostUSD: cost, FirstToken: s.firstToken, Took: time.Since(s.began), TraceID: tracing.Sampled(ctx),
 	})
+	a.Logger.DebugContext(ctx, "the model answered", "step", s.call.Step, "provider", s.prompt.provider.Name(), "model", s.prompt.request.Model,
+		"input_tokens", s.done.Usage.InputTokens, "output_tokens", s.done.Usage.OutputTokens, "finish", s.done.Reason, "took", time.Since(s.began))
 	return taken, nil
 }
 
@@ -203,6 +205,8 @@ func (s *streaming) failed(ctx context.Context, cause error) error {
 	var model *llm.Error
 	if errors.As(cause, &model) {
 		a.Observer.ModelFailed(s.prompt.provider.Name(), s.prompt.request.Model, model.Class)
+		a.Logger.DebugContext(ctx, "the model failed", "step", s.call.Step, "attempt", s.attempt, "provider", s.prompt.provider.Name(),
+			"model", s.prompt.request.Model, "class", model.Class, "status", model.Status)
 	}
 	asked, why := stopped(ctx), interrupted(ctx, cause)
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settle)

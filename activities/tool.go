@@ -48,6 +48,7 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 		status, result = runs.ToolFailed, a.explain(ctx, call, err)
 	}
 	a.Observer.ToolCalled(call.Name, string(status), time.Since(began))
+	a.Logger.DebugContext(ctx, "a tool was called", "step", call.Step, "tool", call.Name, "outcome", status, "took", time.Since(began))
 	settling, settled := context.WithTimeout(context.WithoutCancel(ctx), settle)
 	defer settled()
 	if err := a.Runs.EndCall(settling, in.RunID, in.ToolCallID, status, clean(result)); err != nil {

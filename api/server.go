@@ -153,7 +153,7 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	for i := range routes {
 		r := &routes[i]
 		r.subject = subjectOf(r, routes)
-		r.label, r.ofRun = r.name(), namesRun(r.Path)
+		r.label, r.runAt = r.name(), runAt(r.Path)
 		s.table = append(s.table, Entry{
 			ID: r.Meta.ID, Method: r.Method, Path: r.Path, Permission: r.Permission, Creates: r.Meta.Creates, Stream: r.stream, Described: !r.hidden,
 		})

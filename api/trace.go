@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"strings"
 
@@ -86,16 +87,29 @@ func (x *exchange) within(ctx context.Context) context.Context {
 	return trace.ContextWithSpan(ctx, x.span)
 }
 
-// about gives the run that the request's path names, uuid.Nil for none.
+// about gives the run that the request's path names, uuid.Nil for none. It is asked of every request and
+// allocates nothing.
 func (x *exchange) about() uuid.UUID {
-	if !x.route.ofRun {
+	if x.route.runAt == 0 {
 		return uuid.Nil
 	}
-	run, err := uuid.Parse(x.c.Params(runParam))
+	path := x.http.Path()
+	for range x.route.runAt {
+		_, path, _ = bytes.Cut(path, []byte("/"))
+	}
+	id, _, _ := bytes.Cut(path, []byte("/"))
+	run, err := uuid.ParseBytes(id)
 	if err != nil {
 		return uuid.Nil
 	}
 	return run
 }
 
-func namesRun(path string) bool { return strings.Contains(path, "{"+runParam+"}") }
+// runAt gives after how many slashes of the path a run is named, 0 for nowhere.
+func runAt(path string) int {
+	before, _, found := strings.Cut(path, "{"+runParam+"}")
+	if !found {
+		return 0
+	}
+	return strings.Count(before, "/")
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/config"
 	"github.com/larirun/lari/internal/platform/tracing"
+	"github.com/larirun/lari/tests/collector"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
 )
@@ -28,16 +29,16 @@ const (
 )
 
 // tracedTo is the system's configuration with spans sent to the collector.
-func tracedTo(s *harness.System, c *harness.Collector) config.Config {
+func tracedTo(s *harness.System, c *collector.Collector) config.Config {
 	cfg := s.Config
 	cfg.Traces = config.Traces{Endpoint: config.NewURL(c.URL), Service: "lari", Sampler: tracing.ParentAlwaysOn, Ratio: 1}
 	return cfg
 }
 
 // one gives the only span that fits.
-func one(t *testing.T, spans []harness.Span, what string, fits func(harness.Span) bool) harness.Span {
+func one(t *testing.T, spans []collector.Span, what string, fits func(collector.Span) bool) collector.Span {
 	t.Helper()
-	var found []harness.Span
+	var found []collector.Span
 	for _, s := range spans {
 		if fits(s) {
 			found = append(found, s)
@@ -53,18 +54,18 @@ func one(t *testing.T, spans []harness.Span, what string, fits func(harness.Span
 	return found[0]
 }
 
-func named(name string) func(harness.Span) bool {
-	return func(s harness.Span) bool { return s.Name == name }
+func named(name string) func(collector.Span) bool {
+	return func(s collector.Span) bool { return s.Name == name }
 }
 
-func wantBelow(t *testing.T, child, parent harness.Span) {
+func wantBelow(t *testing.T, child, parent collector.Span) {
 	t.Helper()
 	if child.Parent != parent.ID || child.Trace != parent.Trace {
 		t.Errorf("%s (%s, parent %s) is not below %s (%s, %s)", child.Name, child.Trace, child.Parent, parent.Name, parent.Trace, parent.ID)
 	}
 }
 
-func wantAttributes(t *testing.T, s harness.Span, want ...string) {
+func wantAttributes(t *testing.T, s collector.Span, want ...string) {
 	t.Helper()
 	for i := 0; i < len(want); i += 2 {
 		if got := s.Attributes[want[i]]; got != want[i+1] {
@@ -88,9 +89,9 @@ func TestOneTraceFromTheRequestToTheModel(t *testing.T) {
 		{Turn: fakellm.FirstTurn, Reply: calls("http_get", fmt.Sprintf(`{"url":%q}`, site.URL))},
 		{Reply: fakellm.Reply{Text: spokenAnswer, Usage: &fakellm.Usage{Input: 21, Output: 7}}},
 	}})
-	collector := harness.NewCollector(t)
+	sink := collector.New(t)
 	hooks := newReceiver(t)
-	cfg := tracedTo(s, collector)
+	cfg := tracedTo(s, sink)
 	web, working := cfg, cfg
 	web.Traces.Service, working.Traces.Service = "lari-api", "lari-worker"
 	front := s.StartWith(t, web, app.Options{API: true})
@@ -106,8 +107,8 @@ func TestOneTraceFromTheRequestToTheModel(t *testing.T) {
 	must(t, back.Stop())
 	must(t, front.Stop())
 
-	var spans []harness.Span
-	for _, s := range collector.Spans() {
+	var spans []collector.Span
+	for _, s := range sink.Spans() {
 		if s.Trace == caller {
 			spans = append(spans, s)
 		}
@@ -120,10 +121,10 @@ func TestOneTraceFromTheRequestToTheModel(t *testing.T) {
 	request := one(t, spans, "the request", named("POST /v1/runs"))
 	started := one(t, spans, "the start", named("start AgentRun"))
 	executed := one(t, spans, "the workflow", named("AgentRun"))
-	model := one(t, spans, "the model's answer", func(s harness.Span) bool {
+	model := one(t, spans, "the model's answer", func(s collector.Span) bool {
 		return strings.HasPrefix(s.Name, "chat ") && s.Attributes["gen_ai.response.finish_reasons"] == "stop"
 	})
-	step := one(t, spans, "the second step", func(s harness.Span) bool { return s.ID == model.Parent })
+	step := one(t, spans, "the second step", func(s collector.Span) bool { return s.ID == model.Parent })
 	call := one(t, spans, "the tool's activity", named("CallTool"))
 	tool := one(t, spans, "the tool", named("execute_tool http_get"))
 	begun := one(t, spans, "the record of the start", named("RecordStart"))
@@ -149,7 +150,7 @@ func TestOneTraceFromTheRequestToTheModel(t *testing.T) {
 	if uuid.Validate(agent) != nil {
 		t.Errorf("the workflow's agent is %q", agent)
 	}
-	for _, s := range []harness.Span{request, started, executed, begun, ended, step, call, model, tool} {
+	for _, s := range []collector.Span{request, started, executed, begun, ended, step, call, model, tool} {
 		wantAttributes(t, s, "lari.tenant_id", x.ID.String(), "lari.run_id", r.ID.String(), "lari.agent_id", agent, "lari.request_id", "req-traced")
 	}
 	wantAttributes(t, request, "http.route", "/v1/runs", "http.request.method", "POST", "http.response.status_code", "202")
@@ -171,9 +172,9 @@ func TestOneTraceFromTheRequestToTheModel(t *testing.T) {
 	if len(sent) != 4 {
 		t.Fatalf("the receiver was told %q", told.header.Get("traceparent"))
 	}
-	post := one(t, collector.Spans(), "the webhook's", func(s harness.Span) bool { return s.ID == sent[2] })
+	post := one(t, sink.Spans(), "the webhook's", func(s collector.Span) bool { return s.ID == sent[2] })
 	wantAttributes(t, post, "http.request.method", "POST", "http.response.status_code", "200", "server.address", "127.0.0.1", "lari.run_id", r.ID.String())
-	delivered := one(t, collector.Spans(), "the delivery's activity", func(s harness.Span) bool { return s.ID == post.Parent })
+	delivered := one(t, sink.Spans(), "the delivery's activity", func(s collector.Span) bool { return s.ID == post.Parent })
 	if delivered.Name != "Deliver" || delivered.Trace != sent[1] {
 		t.Errorf("the webhook is below %+v", delivered)
 	}
@@ -186,8 +187,8 @@ func TestATraceOutlivesRetriesAndContinuations(t *testing.T) {
 	s := harness.NewSystem(t,
 		fakellm.Rule{Times: 1, Reply: fakellm.Reply{Failure: &fakellm.Failure{Status: 503, Body: "overloaded by " + spokenPrompt}}},
 		fakellm.Rule{Times: 2, Reply: calls("calculator", `{"expression":"1+1"}`)}, fakellm.Rule{Reply: says("Two.")})
-	collector := harness.NewCollector(t)
-	cfg := tracedTo(s, collector)
+	spans := collector.New(t)
+	cfg := tracedTo(s, spans)
 	cfg.Worker.StepsPerExecution = 2
 	p := s.StartWith(t, cfg, harness.All)
 	x := p.NewTenant(t, withTools("calculator"))
@@ -195,9 +196,9 @@ func TestATraceOutlivesRetriesAndContinuations(t *testing.T) {
 	harness.WantWhole(t, x.Follow(t, r.ID, 0).Rest(t))
 	must(t, p.Stop())
 
-	var steps, executions, failed []harness.Span
+	var steps, executions, failed []collector.Span
 	traces := map[string]bool{}
-	for _, s := range collector.Spans() {
+	for _, s := range spans.Spans() {
 		if s.Attributes["lari.run_id"] != r.ID.String() || strings.HasPrefix(s.Name, "GET ") {
 			continue
 		}
@@ -218,7 +219,7 @@ func TestATraceOutlivesRetriesAndContinuations(t *testing.T) {
 		t.Fatalf("%d traces, %d steps, %d executions, %d failures", len(traces), len(steps), len(executions), len(failed))
 	}
 	wantAttributes(t, failed[0], "error.type", "overloaded")
-	begun := one(t, collector.Spans(), "the start", func(s harness.Span) bool {
+	begun := one(t, spans.Spans(), "the start", func(s collector.Span) bool {
 		return s.Name == "start AgentRun" && s.Attributes["lari.run_id"] == r.ID.String()
 	})
 	attempts := map[string]int{}
@@ -240,21 +241,21 @@ func TestATraceOutlivesRetriesAndContinuations(t *testing.T) {
 func TestAHeldRunBeginsATraceOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := harness.NewSystem(t)
-	collector := harness.NewCollector(t)
-	p := s.StartWith(t, tracedTo(s, collector), harness.All)
+	spans := collector.New(t)
+	p := s.StartWith(t, tracedTo(s, spans), harness.All)
 	x := p.NewTenant(t, agents.Config{})
 	const caller = "0af7651916cd43dd8448eb211c80319c"
 	var r harness.Run
 	x.Do(t, "POST", "/v1/runs", `{"input":"later","after_seconds":1}`, "traceparent", "00-"+caller+"-b7ad6b7169203331-01").Want(t, 202, &r)
 	harness.WantWhole(t, x.Follow(t, r.ID, 0).Rest(t))
 	must(t, p.Stop())
-	begun := one(t, collector.Spans(), "the start", func(s harness.Span) bool {
+	begun := one(t, spans.Spans(), "the start", func(s collector.Span) bool {
 		return s.Name == "start AgentRun" && s.Attributes["lari.run_id"] == r.ID.String()
 	})
 	if begun.Trace == caller || begun.Parent != "" || len(begun.Links) != 1 || begun.Links[0] != caller {
 		t.Errorf("the start is %+v", begun)
 	}
-	executed := one(t, collector.Spans(), "the workflow", named("AgentRun"))
+	executed := one(t, spans.Spans(), "the workflow", named("AgentRun"))
 	wantBelow(t, executed, begun)
 }
 
@@ -262,19 +263,19 @@ func TestAHeldRunBeginsATraceOfItsOwn(t *testing.T) {
 func TestWhatIsNotSampledIsNotSent(t *testing.T) {
 	t.Parallel()
 	s := harness.NewSystem(t)
-	collector := harness.NewCollector(t)
-	cfg := tracedTo(s, collector)
+	spans := collector.New(t)
+	cfg := tracedTo(s, spans)
 	cfg.Traces.Sampler = tracing.AlwaysOff
 	p := s.StartWith(t, cfg, harness.All)
 	x := p.NewTenant(t, agents.Config{})
 	r := x.StartRun(t, `{"input":"hello"}`)
 	harness.WantWhole(t, x.Follow(t, r.ID, 0).Rest(t))
 	must(t, p.Stop())
-	if n := collector.Requests.Load(); n != 0 {
+	if n := spans.Requests.Load(); n != 0 {
 		t.Errorf("%d requests for nothing", n)
 	}
 
-	p = s.StartWith(t, tracedTo(s, collector), harness.All)
+	p = s.StartWith(t, tracedTo(s, spans), harness.All)
 	x.URL = p.URL
 	x.Do(t, "POST", "/v1/runs", `{"input":"hello"}`, "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00").Want(t, 202, &r)
 	events := x.Follow(t, r.ID, 0).Rest(t)
@@ -282,7 +283,7 @@ func TestWhatIsNotSampledIsNotSent(t *testing.T) {
 	if last(events).Type != event.RunCompleted {
 		t.Errorf("the run ended with %s", last(events).Type)
 	}
-	for _, s := range collector.Spans() {
+	for _, s := range spans.Spans() {
 		if s.Attributes["lari.run_id"] == r.ID.String() && !strings.HasPrefix(s.Name, "GET ") {
 			t.Errorf("%s was sent although the caller does not keep its trace", s.Name)
 		}
@@ -293,9 +294,9 @@ func TestWhatIsNotSampledIsNotSent(t *testing.T) {
 func TestACollectorThatHangsDelaysNothing(t *testing.T) {
 	t.Parallel()
 	s := harness.NewSystem(t)
-	collector := harness.NewCollector(t)
-	collector.Hang.Store(true)
-	p := s.StartWith(t, tracedTo(s, collector), harness.All)
+	spans := collector.New(t)
+	spans.Hang.Store(true)
+	p := s.StartWith(t, tracedTo(s, spans), harness.All)
 	x := p.NewTenant(t, agents.Config{})
 	for range 5 {
 		began := time.Now()

@@ -80,18 +80,35 @@ func (d *demoting) Handle(ctx context.Context, r slog.Record) error {
 			return nil
 		}
 	}
-	if !d.known {
-		var added []slog.Attr
-		r.Attrs(func(a slog.Attr) bool {
-			added = whose(a)
-			return added == nil
-		})
-		if added != nil {
-			r = r.Clone()
-			r.AddAttrs(added...)
+	return d.Handler.Handle(ctx, d.told(r))
+}
+
+// told gives the record in our words: with whose it is, and without what a model provider said.
+func (d *demoting) told(r slog.Record) slog.Record {
+	out := slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	known := d.known
+	r.Attrs(func(a slog.Attr) bool {
+		out.AddAttrs(unquoted(a))
+		if added := whose(a); added != nil && !known {
+			known = true
+			out.AddAttrs(added...)
 		}
+		return true
+	})
+	return out
+}
+
+// quoting begins the types of application errors whose message is a model provider's own, which may quote
+// the conversation (activities.ModelFailureType). It is kept with the run, for its tenant to read.
+const quoting = "model:"
+
+func unquoted(a slog.Attr) slog.Attr {
+	err, ok := a.Value.Any().(error)
+	var failed *temporal.ApplicationError
+	if ok && errors.As(err, &failed) && strings.HasPrefix(failed.Type(), quoting) {
+		return slog.String(a.Key, failed.Type())
 	}
-	return d.Handler.Handle(ctx, r)
+	return a
 }
 
 // cancelled looks for the error that the SDK logs under the key Error, as a value.

@@ -49,7 +49,7 @@ type Outcome struct {
 }
 
 func (o Outcome) apply(span trace.Span) {
-	if o.Error == "" {
+	if o.Error == "" || !span.IsRecording() {
 		return
 	}
 	span.SetAttributes(ErrorType.String(o.Error))

@@ -1,4 +1,5 @@
-package harness
+// Package collector is a collector of spans for tests: it speaks OTLP over HTTP, as OpenTelemetry's own does.
+package collector
 
 import (
 	"compress/gzip"
@@ -40,8 +41,8 @@ type Span struct {
 	Text                             string            // all of it as text
 }
 
-// NewCollector serves until the test ends.
-func NewCollector(t testing.TB) *Collector {
+// New serves until the test ends.
+func New(t testing.TB) *Collector {
 	t.Helper()
 	c := &Collector{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
