@@ -60,7 +60,7 @@ func about(line map[string]any, run uuid.UUID) bool {
 // the reconciler ends.
 func TestTheLogSaysWhoseAndNeverWhat(t *testing.T) {
 	t.Parallel()
-	const key, hookSecret, path, argument = "marker-key-0b1c2d", "whsec_bWFya2VyLWhvb2stc2VjcmV0LXdpdGgtMjQ=", "marker-path-6e7f", "marker-argument-a1a1"
+	const key, hookSecret, path, argument = "marker-key-0b1c2d", "whsec_bWFya2VyLWhvb2stc2VjcmV0LXdpdGgtMjQ=", "marker-path-6e7f", "marker-argument-a1a1" //nolint:gosec // made up, to be looked for
 	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		_, _ = w.Write([]byte("marker-receiver-3c3c"))

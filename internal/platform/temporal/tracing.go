@@ -74,7 +74,7 @@ type tracingClient struct {
 func (c *tracingClient) ExecuteWorkflow(ctx context.Context, in *interceptor.ClientExecuteWorkflowInput) (client.WorkflowRun, error) {
 	ctx, span := c.root.tracer.Start(ctx, "start "+in.WorkflowType, trace.WithSpanKind(trace.SpanKindProducer),
 		trace.WithAttributes(workflowID.String(in.Options.ID)))
-	if carried := encode(span.SpanContext(), tracing.Labels(ctx)); carried != nil {
+	if carried := encode(span.SpanContext(), tracing.Labels(ctx)); carried != nil { //nolint:contextcheck // OpenTelemetry reads and writes headers through contexts of their own
 		interceptor.Header(ctx)[headerKey] = carried
 	}
 	run, err := c.Next.ExecuteWorkflow(ctx, in)
@@ -89,7 +89,7 @@ type tracingActivity struct {
 
 // ExecuteActivity makes one attempt a span, if the workflow is in a trace.
 func (a *tracingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (result any, err error) {
-	parent, labels := decode(interceptor.Header(ctx)[headerKey])
+	parent, labels := decode(interceptor.Header(ctx)[headerKey]) //nolint:contextcheck // as above
 	if !parent.IsValid() {
 		return a.Next.ExecuteActivity(ctx, in)
 	}
