@@ -4,6 +4,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -41,6 +42,7 @@ type ModelTurnFacts struct {
 	CostUSD    float64
 	FirstToken time.Duration // from the request; zero: no text
 	Took       time.Duration
+	TraceID    string // of the trace, "" for none that is kept
 }
 
 // Activities are the steps. Workflows refer to its methods through a nil pointer.
@@ -71,9 +73,11 @@ type Activities struct {
 type RunRef struct {
 	TenantID uuid.UUID `json:"tenant_id"`
 	RunID    uuid.UUID `json:"run_id"`
+	// RequestID is that of the request behind the run, for logs; "": it is not known.
+	RequestID string `json:"request_id,omitempty"`
 }
 
-// scoped gives the context of the run's tenant.
+// scoped gives the context of the run and its tenant.
 func (r RunRef) scoped(ctx context.Context) context.Context {
-	return scope.With(ctx, scope.Scope{Tenant: r.TenantID, Actor: "system", RequestID: r.RunID.String()})
+	return scope.With(ctx, scope.Scope{Tenant: r.TenantID, Actor: "system", RequestID: cmp.Or(r.RequestID, r.RunID.String()), Run: r.RunID})
 }

@@ -36,6 +36,8 @@ func (a *Activities) Deliver(ctx context.Context, d connectors.Delivery) error {
 	if err != nil {
 		return translate(err)
 	}
+	ctx = RunRef{TenantID: d.TenantID, RunID: d.RunID, RequestID: r.RequestID}.scoped(ctx)
+	ctx = traced(ctx, r)
 	known, err := a.Deliveries.Begin(ctx, key, string(e.Type))
 	if err != nil || known.Status != deliveries.Pending {
 		return translate(err)
@@ -53,6 +55,8 @@ func (a *Activities) Deliver(ctx context.Context, d connectors.Delivery) error {
 		return translate(ctx.Err())
 	}
 	attempt, led := attemptOf(began, *report, err)
+	a.Logger.DebugContext(ctx, "a connector was told", "connector", d.Connector, "type", e.Type, "seq", d.Seq, "outcome", led,
+		"status", report.StatusCode, "took", time.Since(began.Time))
 	if err := a.Deliveries.Record(ctx, key, attempt, led); err != nil {
 		return translate(err)
 	}

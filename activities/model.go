@@ -14,6 +14,7 @@ import (
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/stream"
+	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/runs"
 )
 
@@ -63,6 +64,7 @@ func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, er
 	if err != nil {
 		return ModelTurn{}, interrupted(ctx, err)
 	}
+	ctx = traced(ctx, turn.Run)
 	config, err := a.Agents.FindVersion(ctx, turn.Run.AgentID, turn.Run.AgentVersion)
 	if err == nil && turn.Recorded != nil {
 		return modelTurn(*turn.Recorded, config.Config), nil
@@ -107,18 +109,8 @@ type streaming struct {
 
 func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 	a := s.activities
-	for chunk, err := range s.prompt.provider.Stream(ctx, s.prompt.request) {
-		if err != nil {
-			return runs.Taken{}, s.failed(ctx, err)
-		}
-		if err := s.take(ctx, chunk); err != nil {
-			return runs.Taken{}, s.failed(ctx, err)
-		}
-	}
-	if s.done == nil {
-		return runs.Taken{}, s.failed(ctx, &llm.Error{
-			Provider: s.prompt.provider.Name(), Class: llm.ClassOverloaded, Detail: "the stream ended before the turn did",
-		})
+	if err := s.stream(ctx); err != nil {
+		return runs.Taken{}, s.failed(ctx, err)
 	}
 	if err := s.withdraw(ctx); err != nil {
 		return runs.Taken{}, s.failed(ctx, err)
@@ -137,9 +129,31 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 	cost, _ := step.Usage.CostUSD.Float64()
 	a.Observer.ModelAnswered(ModelTurnFacts{
 		TenantID: s.call.TenantID, RunID: s.call.RunID, Step: s.call.Step, Provider: s.prompt.provider.Name(), Model: s.prompt.request.Model,
-		Usage: s.done.Usage, CostUSD: cost, FirstToken: s.firstToken, Took: time.Since(s.began),
+		Usage: s.done.Usage, CostUSD: cost, FirstToken: s.firstToken, Took: time.Since(s.began), TraceID: tracing.Sampled(ctx),
 	})
+	a.Logger.DebugContext(ctx, "the model answered", "step", s.call.Step, "provider", s.prompt.provider.Name(), "model", s.prompt.request.Model,
+		"input_tokens", s.done.Usage.InputTokens, "output_tokens", s.done.Usage.OutputTokens, "finish", s.done.Reason, "took", time.Since(s.began))
 	return taken, nil
+}
+
+// stream hears the model out.
+func (s *streaming) stream(ctx context.Context) (err error) {
+	ctx, span := s.begin(ctx)
+	defer func() { s.end(span, err) }()
+	for chunk, err := range s.prompt.provider.Stream(ctx, s.prompt.request) {
+		if err != nil {
+			return err
+		}
+		if err := s.take(ctx, chunk); err != nil {
+			return err
+		}
+	}
+	if s.done == nil {
+		return &llm.Error{
+			Provider: s.prompt.provider.Name(), Class: llm.ClassOverloaded, Detail: "the stream ended before the turn did",
+		}
+	}
+	return nil
 }
 
 func (s *streaming) take(ctx context.Context, chunk llm.Chunk) error {
@@ -191,6 +205,8 @@ func (s *streaming) failed(ctx context.Context, cause error) error {
 	var model *llm.Error
 	if errors.As(cause, &model) {
 		a.Observer.ModelFailed(s.prompt.provider.Name(), s.prompt.request.Model, model.Class)
+		a.Logger.DebugContext(ctx, "the model failed", "step", s.call.Step, "attempt", s.attempt, "provider", s.prompt.provider.Name(),
+			"model", s.prompt.request.Model, "class", model.Class, "status", model.Status)
 	}
 	asked, why := stopped(ctx), interrupted(ctx, cause)
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settle)

@@ -19,7 +19,11 @@ type StartRecorded struct {
 
 // RecordStart records that the workflow has begun.
 func (a *Activities) RecordStart(ctx context.Context, ref RunRef) (StartRecorded, error) {
-	r, err := a.Runs.Started(ref.scoped(ctx), ref.RunID)
+	ctx = ref.scoped(ctx)
+	r, err := a.Runs.Started(ctx, ref.RunID)
+	if err == nil {
+		a.Logger.DebugContext(ctx, "a run began", "status", r.Status)
+	}
 	return StartRecorded{Ended: err == nil && r.Status.Final()}, translate(err)
 }
 
@@ -31,7 +35,11 @@ type Finish struct {
 
 // RecordFinish records how the run ended and gives the status that stands: the first outcome wins.
 func (a *Activities) RecordFinish(ctx context.Context, f Finish) (runs.Status, error) {
-	r, err := a.Runs.Finished(f.scoped(ctx), f.RunID, f.Outcome)
+	ctx = f.scoped(ctx)
+	r, err := a.Runs.Finished(ctx, f.RunID, f.Outcome)
+	if err == nil {
+		a.Logger.DebugContext(ctx, "a run ended", "status", r.Status, "steps", r.Step)
+	}
 	return r.Status, translate(err)
 }
 

@@ -37,6 +37,7 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 	if err != nil || call.Status.Ended() {
 		return interrupted(ctx, err)
 	}
+	ctx = traced(ctx, r)
 	began := time.Now()
 	result, err := a.call(ctx, r, call)
 	status := runs.ToolCompleted
@@ -47,6 +48,7 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 		status, result = runs.ToolFailed, a.explain(ctx, call, err)
 	}
 	a.Observer.ToolCalled(call.Name, string(status), time.Since(began))
+	a.Logger.DebugContext(ctx, "a tool was called", "step", call.Step, "tool", call.Name, "outcome", status, "took", time.Since(began))
 	settling, settled := context.WithTimeout(context.WithoutCancel(ctx), settle)
 	defer settled()
 	if err := a.Runs.EndCall(settling, in.RunID, in.ToolCallID, status, clean(result)); err != nil {
@@ -92,5 +94,8 @@ func (a *Activities) call(ctx context.Context, r runs.Run, call runs.ToolCall) (
 	if err != nil {
 		return "", err
 	}
-	return tool.Call(ctx, json.RawMessage(call.Arguments))
+	ctx, span := beginTool(ctx, call)
+	result, err := tool.Call(ctx, json.RawMessage(call.Arguments))
+	endTool(ctx, span, err)
+	return result, err
 }

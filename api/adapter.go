@@ -43,7 +43,8 @@ func (a *adapter) handler(r *Route) fiber.Handler {
 		// Fiber's own context does not end when the caller leaves; this one ends at least in time.
 		ctx, stop := context.WithTimeout(a.base, timeout)
 		defer stop()
-		a.run(ctx, x)
+		x.run = x.about()
+		a.run(x.within(ctx), x)
 		return nil
 	}
 }
@@ -77,7 +78,7 @@ func (a *adapter) run(ctx context.Context, x *exchange) {
 // everything below is the one in the context that it gives, which holds one also when only the permission
 // is missing.
 func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, error) {
-	s := scope.Scope{RequestID: x.requestID}
+	s := scope.Scope{RequestID: x.requestID, Run: x.run}
 	if x.route.Permission == auth.Public {
 		return scope.With(ctx, s), nil
 	}

@@ -2,7 +2,10 @@ package api
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -10,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/runs"
 )
 
@@ -68,4 +72,59 @@ func BenchmarkAdapter(b *testing.B) {
 		})
 	}
 	_ = s.Shutdown(context.Background())
+}
+
+// BenchmarkTracing measures what tracing costs a request: off, on with a trace that is not kept, and on. Off it must
+// cost nothing, which BenchmarkAdapter has the figure for.
+func BenchmarkTracing(b *testing.B) {
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	defer collector.Close()
+	r := rig{tenant: uuid.Must(uuid.NewV7())}
+	token := "Bearer " + r.token(b, auth.RoleOperator)
+	for _, c := range []struct {
+		name    string
+		sampler tracing.Sampler // "": tracing is off
+	}{{"Off", ""}, {"NotKept", tracing.AlwaysOff}, {"On", tracing.AlwaysOn}} {
+		b.Run(c.name, func(b *testing.B) {
+			var tracer *tracing.Tracer
+			if c.sampler != "" {
+				var err error
+				tracer, err = tracing.New(b.Context(), tracing.Options{Endpoint: collector.URL, Service: "lari", Sampler: c.sampler, Log: slog.New(slog.DiscardHandler)})
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer func() { _ = tracer.Close(context.Background()) }()
+			}
+			s, err := New(Deps{Auth: newAuth(b), Trail: newTrail(b), Log: slog.New(slog.DiscardHandler), Tracer: tracer},
+				append(thingRoutes(), Handle("GET", "/v1/runs/{run_id}", auth.RunRead, Meta{ID: "getRun", Tag: "runs", Summary: "Show a run"},
+					func(_ context.Context, in *struct {
+						RunID uuid.UUID `path:"run_id"`
+					},
+					) (thingView, error) {
+						return thingView{Name: in.RunID.String()}, nil
+					})))
+			if err != nil {
+				b.Fatal(err)
+			}
+			var req fasthttp.Request
+			req.Header.SetMethod("GET")
+			req.SetRequestURI("/v1/runs/" + uuid.NewString())
+			req.Header.Set("Authorization", token)
+			req.Header.Set("x-tenant-id", r.tenant.String())
+			handler := s.Handler()
+			var ctx fasthttp.RequestCtx
+			b.ReportAllocs()
+			b.ResetTimer()
+			for b.Loop() {
+				ctx.Init(&req, nil, nil)
+				handler(&ctx)
+				if ctx.Response.StatusCode() != 200 {
+					b.Fatalf("%d %s", ctx.Response.StatusCode(), ctx.Response.Body())
+				}
+				ctx.Response.Reset()
+			}
+			b.StopTimer()
+			_ = s.Shutdown(context.Background())
+		})
+	}
 }

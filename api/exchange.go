@@ -7,6 +7,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
@@ -22,6 +23,8 @@ type exchange struct {
 	label     string // the tenant as text, for metrics; "" before it is known
 	principal *auth.Principal
 	code      fault.Code // of the refusal; "" while there is none
+	run       uuid.UUID  // that the path names; uuid.Nil: none
+	span      trace.Span // nil: there is none
 }
 
 type exchangeKey struct{}

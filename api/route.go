@@ -23,7 +23,9 @@ type Route struct {
 	in, out reflect.Type
 	plan    *plan
 	stream  bool
-	named   bool // the path names the tenant
+	named   bool   // the path names the tenant
+	runAt   int    // after how many slashes the path names a run; 0: it does not
+	label   string // is the name
 	subject subject
 	hidden  bool // not part of the API's description
 	answer  func(ctx context.Context, a *adapter, x *exchange) error

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/scope"
 )
 
 // exchanges are used again: a request allocates none.
@@ -36,6 +38,9 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	x.http, x.began, x.requestID = ctx, time.Now(), requestID(&ctx.Request.Header)
 	ctx.SetUserValue(exchangeKey{}, x)
 	defer s.conclude(ctx, x)
+	if s.tracer != nil {
+		s.beginSpan(ctx, x)
+	}
 	if !knownMethod(ctx) { // Fiber would answer in plain text
 		ctx.Response.Header.Set(fiber.HeaderAllow, allMethods)
 		s.write(ctx, x, fault.New(fault.MethodNotAllowed, "The method is not one that this server knows."), 0)
@@ -46,13 +51,28 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 
 func (s *Server) conclude(ctx *fasthttp.RequestCtx, x *exchange) {
 	if r := recover(); r != nil {
-		s.adapter.fail(ctx, x, newPanicError(r))
+		s.adapter.fail(x.within(ctx), x, newPanicError(r))
 	}
 	ctx.Response.Header.Set(headerRequestID, x.requestID)
 	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
 	s.observe(x.label, x.template(), methodLabel(ctx), ctx.Response.StatusCode(), time.Since(x.began))
+	if x.span != nil {
+		x.endSpan(ctx)
+	}
+	s.mention(ctx, x)
 	ctx.RemoveUserValue(exchangeKey{})
 	s.exchanges.put(x)
+}
+
+// mention logs every request for those who debug.
+func (s *Server) mention(ctx *fasthttp.RequestCtx, x *exchange) {
+	if !s.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	about := scope.Scope{RequestID: x.requestID, Run: x.run}
+	about.Tenant, _ = uuid.Parse(x.label) // "": it is not known, and uuid.Nil
+	s.log.LogAttrs(scope.With(x.within(ctx), about), slog.LevelDebug, "request answered", slog.String("route", x.template()),
+		slog.String("method", methodLabel(ctx)), slog.Int("status", ctx.Response.StatusCode()), slog.Duration("took", time.Since(x.began)))
 }
 
 const allMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -109,7 +129,7 @@ func (s *Server) refuseUnmatched(ctx *fasthttp.RequestCtx, x *exchange, err erro
 		}
 		s.write(ctx, x, fault.New(fault.MethodNotAllowed, "This path takes only %s.", allow), 0)
 	default:
-		s.log.LogAttrs(ctx, slog.LevelError, "the router failed", slog.String("request_id", x.requestID), slog.Any("error", err))
+		s.log.LogAttrs(x.within(ctx), slog.LevelError, "the router failed", slog.String("request_id", x.requestID), slog.Any("error", err))
 		s.write(ctx, x, fault.Wrap(err, fault.Internal, "%s", internalDetail), 0)
 	}
 }

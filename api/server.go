@@ -16,6 +16,7 @@ import (
 
 	"github.com/larirun/lari/internal/idempotency"
 	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/tracing"
 )
 
 // Config bounds what a client may do to the server. Zero values stand for the defaults.
@@ -63,6 +64,7 @@ type Deps struct {
 	Trail   Trail             // may be nil while no route is for changes
 	Rate    Rate              // nil: requests are not limited
 	Observe Observe           // nil: nothing is measured
+	Tracer  *tracing.Tracer   // nil: requests are not traced
 	Checks  []Check           // what readiness depends on
 	Version string            // of this program, for the API's description
 	Log     *slog.Logger
@@ -75,6 +77,7 @@ type Server struct {
 	route   fasthttp.RequestHandler
 	adapter *adapter
 	observe Observe
+	tracer  *tracing.Tracer
 	log     *slog.Logger
 	stop    context.CancelCauseFunc
 	spec    []byte
@@ -130,7 +133,7 @@ func New(d Deps, routes []Route) (*Server, error) {
 
 func newServer(d Deps, routes []Route, spec []byte) *Server {
 	base, stop := context.WithCancelCause(context.Background())
-	s := &Server{observe: d.Observe, log: d.Log, stop: stop, spec: spec}
+	s := &Server{observe: d.Observe, tracer: d.Tracer, log: d.Log, stop: stop, spec: spec}
 	if s.observe == nil {
 		s.observe = func(string, string, string, int, time.Duration) {}
 	}
@@ -150,6 +153,7 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	for i := range routes {
 		r := &routes[i]
 		r.subject = subjectOf(r, routes)
+		r.label, r.runAt = r.name(), runAt(r.Path)
 		s.table = append(s.table, Entry{
 			ID: r.Meta.ID, Method: r.Method, Path: r.Path, Permission: r.Permission, Creates: r.Meta.Creates, Stream: r.stream, Described: !r.hidden,
 		})

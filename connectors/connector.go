@@ -68,6 +68,7 @@ type Event struct {
 	RequestID   string          `json:"-"`
 	Actor       string          `json:"-"` // who asked for the run
 	WebhookURL  string          `json:"-"` // the run's own webhook, "" for none
+	TraceID     string          `json:"-"` // of the trace that it is told in, "" for none that is kept
 	Target      string          `json:"-"` // which of the connector's receivers this delivery is for; "" when it has one
 }
 

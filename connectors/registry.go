@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/larirun/lari/internal/platform/tracing"
 )
 
 // Delivery is an event on its way to a connector, by ids: the event itself stays in the log.
@@ -121,6 +123,7 @@ func (r *Registry) Attempt(ctx context.Context, connector string, e Event, limit
 func (r *Registry) attempt(ctx context.Context, c RuntimeConnector, e Event, limit time.Duration) error {
 	ctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
+	e.TraceID = tracing.Sampled(ctx)
 	began := time.Now()
 	err := Call(ctx, c, e)
 	r.observer.Attempted(c.Name(), e, time.Since(began), err)

@@ -131,13 +131,14 @@ func recordOptions(summary string) workflow.LocalActivityOptions {
 }
 
 // Plugin carries the interceptor. Clients, workers and replayers all need the same one, or histories do
-// not replay: hand it to client.Options.Plugins (workers inherit it) and to the replayer's.
-func Plugin() (interface {
+// not replay: hand it to client.Options.Plugins (workers inherit it) and to the replayer's. Those of around
+// stand before it, on all three.
+func Plugin(around ...interceptor.ClientInterceptor) (interface {
 	client.Plugin
 	worker.Plugin
 }, error,
 ) {
 	return temporal.NewSimplePlugin(temporal.SimplePluginOptions{
-		Name: "lari.lifecycle", WorkerInterceptors: []interceptor.WorkerInterceptor{&lifecycle{}},
+		Name: "lari.lifecycle", ClientInterceptors: around, WorkerInterceptors: []interceptor.WorkerInterceptor{&lifecycle{}},
 	})
 }

@@ -35,7 +35,7 @@ func StartOf(r runs.Run, stepsPer int) Start {
 			TenantID.ValueSet(r.TenantID.String()), AgentID.ValueSet(r.AgentID.String()),
 			RunStatus.ValueSet(string(runs.Running)), TriggerKind.ValueSet(trigger)),
 		Input: RunInput{
-			RunRef:       activities.RunRef{TenantID: r.TenantID, RunID: r.ID},
+			RunRef:       activities.RunRef{TenantID: r.TenantID, RunID: r.ID, RequestID: r.RequestID},
 			HooksVersion: HooksVersion, MaxSteps: r.Limits.MaxSteps, Timeout: r.Limits.Timeout, ApprovalTTL: r.Limits.ApprovalTTL,
 			MaxTokens: r.Limits.MaxTokens, MaxCostUSD: r.Limits.MaxCostUSD, StepsPerExecution: stepsPer,
 			State: State{Step: max(r.ForkedStep-1, 0)},

@@ -59,7 +59,7 @@ func post(ctx context.Context, client Client, l letter) (connectors.Report, erro
 	if err := sign(req, l); err != nil {
 		return connectors.Report{}, err
 	}
-	resp, err := client.Do(req)
+	resp, err := send(ctx, client, req)
 	if err != nil {
 		return connectors.Report{}, fmt.Errorf("the receiver cannot be reached: %w", reason(err))
 	}

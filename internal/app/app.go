@@ -33,6 +33,7 @@ import (
 	"github.com/larirun/lari/internal/platform/egress"
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/quotas"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/internal/schedules"
@@ -73,6 +74,7 @@ type App struct {
 	options    Options
 	log        *slog.Logger
 	datadog    *telemetry.DogStatsD
+	tracer     *tracing.Tracer // nil: nothing is traced
 	temporal   client.Client
 	engine     *engine.Engine
 	callbacks  *engine.Callbacks // nil: Temporal does not tell
@@ -101,6 +103,9 @@ func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_
 		return nil, err
 	}
 	a.closers = append(a.closers, func() { closeQuietly(a.datadog) })
+	if err := a.joinTracing(ctx); err != nil {
+		return nil, err
+	}
 	if a.migrations, err = postgres.ReadMigrations(supabase.Migrations); err != nil {
 		return nil, err
 	}
@@ -116,7 +121,7 @@ func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_
 	}
 	a.engine = engine.New(engine.Options{
 		Client: a.temporal, Namespace: cfg.Temporal.Namespace, UIURL: cfg.Temporal.UIURL, Eager: o.API && o.Worker,
-		StepsPerExecution: cfg.Worker.StepsPerExecution,
+		StepsPerExecution: cfg.Worker.StepsPerExecution, Traced: a.tracer != nil,
 	})
 	if err := a.joinDomains(); err != nil {
 		return nil, err
@@ -135,7 +140,7 @@ func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_
 }
 
 func (a *App) dialTemporal() error {
-	plugin, err := workflows.Plugin()
+	plugin, err := workflows.Plugin(a.tracing()...)
 	if err != nil {
 		return fmt.Errorf("make the lifecycle plugin: %w", err)
 	}

@@ -31,11 +31,11 @@ var (
 
 func (m meter) ModelAnswered(t activities.ModelTurnFacts) {
 	m.metrics.Model.Spent(t.TenantID.String(), t.Provider, t.Model, t.Usage.InputTokens, t.Usage.OutputTokens, t.CostUSD)
-	m.metrics.Model.Answered(t.Provider, t.Model, t.RunID.String(), t.Took)
+	m.metrics.Model.Answered(t.Provider, t.Model, t.RunID.String(), t.Took, t.TraceID)
 	m.datadog.ModelSpent(t.TenantID.String(), t.Provider, t.Model, t.Usage.InputTokens, t.Usage.OutputTokens, t.CostUSD)
 	m.datadog.ModelAnswered(t.Provider, t.Model, t.Took)
 	if t.Step == 1 && t.FirstToken > 0 {
-		m.metrics.Runs.FirstToken(t.TenantID.String(), t.RunID.String(), t.FirstToken)
+		m.metrics.Runs.FirstToken(t.TenantID.String(), t.RunID.String(), t.FirstToken, t.TraceID)
 		m.datadog.FirstToken(t.TenantID.String(), t.FirstToken)
 	}
 }
@@ -85,19 +85,19 @@ func (m meter) Delivered(_ stream.Key, n int, fromLog bool) {
 }
 
 func (m meter) RunStarted(e connectors.Event, queued time.Duration) {
-	m.metrics.Runs.Started(e.TenantID.String(), e.RunID.String(), queued)
+	m.metrics.Runs.Started(e.TenantID.String(), e.RunID.String(), queued, e.TraceID)
 	m.datadog.RunStarted(e.TenantID.String(), idOrNone(e.WorkspaceID), queued)
 	m.metrics.Runs.Activate(telemetry.ActiveRun{Tenant: e.TenantID.String(), Workspace: idOrNone(e.WorkspaceID), ID: e.RunID.String()})
 }
 
 func (m meter) RunEnded(e connectors.Event, status string, took time.Duration) {
-	m.metrics.Runs.Finished(e.TenantID.String(), status, e.RunID.String(), took)
+	m.metrics.Runs.Finished(e.TenantID.String(), status, e.RunID.String(), took, e.TraceID)
 	m.metrics.Runs.Deactivate(e.RunID.String())
 	m.datadog.RunFinished(e.TenantID.String(), idOrNone(e.WorkspaceID), status, took)
 }
 
 func (m meter) RunStopped(e connectors.Event, took time.Duration) {
-	m.metrics.Runs.Stopped(e.TenantID.String(), e.RunID.String(), took)
+	m.metrics.Runs.Stopped(e.TenantID.String(), e.RunID.String(), took, e.TraceID)
 	m.datadog.RunStopped(e.TenantID.String(), idOrNone(e.WorkspaceID), took)
 }
 

@@ -158,6 +158,7 @@ func (a *App) server() (*api.Server, error) {
 		Trail:   a.audit,
 		Rate:    ratelimit.New(a.Quotas.Lease, time.Now, a.log),
 		Observe: a.Metrics.HTTP.Observe,
+		Tracer:  a.tracer,
 		Checks: []api.Check{
 			{Name: "postgres", Run: a.DB.Ping},
 			{Name: "migrations", Run: a.migrated},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
@@ -18,6 +19,7 @@ import (
 	"github.com/larirun/lari/connectors"
 	"github.com/larirun/lari/internal/platform/fault"
 	temporalplatform "github.com/larirun/lari/internal/platform/temporal"
+	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/workflows"
 )
@@ -31,6 +33,7 @@ type Engine struct {
 	// from the same client runs in this process.
 	eager    bool
 	stepsPer int // steps of one workflow execution; zero: as many as Temporal suggests
+	traced   bool
 	prepared atomic.Bool
 }
 
@@ -47,11 +50,12 @@ type Options struct {
 	Eager     bool   // a worker made from the same client runs in this process
 	// StepsPerExecution is after how many steps a run continues as new; zero: when Temporal suggests it.
 	StepsPerExecution int
+	Traced            bool // the client's interceptor makes spans
 }
 
 // New makes an engine.
 func New(o Options) *Engine {
-	return &Engine{client: o.Client, namespace: o.Namespace, uiURL: o.UIURL, eager: o.Eager, stepsPer: o.StepsPerExecution}
+	return &Engine{client: o.Client, namespace: o.Namespace, uiURL: o.UIURL, eager: o.Eager, stepsPer: o.StepsPerExecution, traced: o.Traced}
 }
 
 // Prepare registers what Temporal must know before the first start: the search attributes. Until it has
@@ -107,6 +111,9 @@ func (e *Engine) StartRun(ctx context.Context, r runs.Run) error {
 	ctx, stop := limited(ctx)
 	defer stop()
 	start := workflows.StartOf(r, e.stepsPer)
+	if e.traced {
+		ctx = traced(ctx, r)
+	}
 	_, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       start.ID,
 		TaskQueue:                                start.TaskQueue,
@@ -123,6 +130,17 @@ func (e *Engine) StartRun(ctx context.Context, r runs.Run) error {
 		return nil
 	}
 	return translate(err)
+}
+
+// traced says in the request's span which run it began, and in all that follow whose it is. A run that is
+// started on its own, because it was held or forgotten, begins a trace that points to the request's.
+func traced(ctx context.Context, r runs.Run) context.Context {
+	attrs := tracing.OfRun(r.TenantID, r.ID, r.AgentID, r.WorkspaceID)
+	if r.RequestID != "" {
+		attrs = append(attrs, tracing.RequestID.String(r.RequestID))
+	}
+	trace.SpanFromContext(ctx).SetAttributes(attrs...)
+	return tracing.Label(tracing.Linked(ctx, r.TraceParent), attrs...)
 }
 
 // CancelRun asks the run's workflow to stop.
@@ -144,6 +162,9 @@ func (e *Engine) SignalApproval(ctx context.Context, tenant, run, approval uuid.
 func (e *Engine) Deliver(ctx context.Context, d connectors.Delivery) error {
 	ctx, stop := limited(ctx)
 	defer stop()
+	if e.traced {
+		ctx = tracing.Label(ctx, tracing.TenantID.String(d.TenantID.String()), tracing.RunID.String(d.RunID.String()))
+	}
 	_, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID:                                       workflows.DeliveryWorkflowID(d),
 		TaskQueue:                                workflows.ConnectorQueue,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/platform/tracing"
 )
 
 // Create accepts a run and hands it to the engine, unless it is to be held. When the engine cannot be reached
@@ -56,6 +57,7 @@ func (s *Service) build(ctx context.Context, in NewRun, agent AgentRef) (Run, er
 func (s *Service) sign(ctx context.Context, r Run, agent AgentRef) Run {
 	caller := scope.From(ctx)
 	r.TenantID, r.CreatedBy, r.RequestID = caller.Tenant, caller.Actor, caller.RequestID
+	r.TraceParent = tracing.ParentOf(ctx)
 	r.Title = agent.title(r.AgentVersion)
 	return r
 }

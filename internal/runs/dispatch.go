@@ -146,8 +146,9 @@ func retryable(err error) bool {
 
 // failUnstarted ends a run that the engine refuses for good.
 func (s *Service) failUnstarted(ctx context.Context, r Run, cause error) error {
+	ctx = onBehalf(ctx, r.TenantID, r.RequestID)
 	s.Logger.ErrorContext(ctx, "the engine refuses a run", "run_id", r.ID, "error", cause)
-	_, err := s.finishOutside(onBehalf(ctx, r.TenantID, r.RequestID), r.ID, func(Run) Outcome {
+	_, err := s.finishOutside(ctx, r.ID, func(Run) Outcome {
 		return Outcome{Status: Failed, Code: event.ErrorNotStarted, Message: "The run could not be started."}
 	})
 	return err

@@ -89,12 +89,12 @@ func (s *Service) tellUntold(system context.Context, p *Pass) error {
 		return err
 	}
 	for _, r := range untold {
-		err := s.tellAll(onBehalf(system, r.tenant, r.requestID), r.id)
-		if err != nil {
+		ctx := onBehalf(system, r.tenant, r.requestID)
+		if err := s.tellAll(ctx, r.id); err != nil {
 			if retryable(err) {
 				return err
 			}
-			s.Logger.ErrorContext(system, "the connectors could not be told of a run's end", "run_id", r.id, "error", err)
+			s.Logger.ErrorContext(ctx, "the connectors could not be told of a run's end", "run_id", r.id, "error", err)
 			continue
 		}
 		p.Found.Untold++
@@ -151,14 +151,15 @@ func (s *Service) settleAll(system context.Context, all []suspect, p *Pass) erro
 	group.SetLimit(asked)
 	for i, r := range all {
 		group.Go(func() error {
-			ending, err := s.settle(onBehalf(system, r.tenant, r.requestID), r)
+			ctx := onBehalf(system, r.tenant, r.requestID)
+			ending, err := s.settle(ctx, r)
 			switch {
 			case err == nil:
 				endings[i] = ending
 			case retryable(err) || system.Err() != nil:
 				away[i] = err
 			default:
-				s.Logger.ErrorContext(system, "a run could not be compared with its workflow", "run_id", r.id, "error", err)
+				s.Logger.ErrorContext(ctx, "a run could not be compared with its workflow", "run_id", r.id, "error", err)
 			}
 			return nil
 		})
@@ -168,8 +169,8 @@ func (s *Service) settleAll(system context.Context, all []suspect, p *Pass) erro
 		switch ending {
 		case EndingStuck:
 			p.Found.Stuck = append(p.Found.Stuck, all[i].id)
-			s.Logger.WarnContext(system, "the code of a run's workflow fails over and over; the run waits for a version that fits",
-				"run_id", all[i].id, "tenant_id", all[i].tenant)
+			s.Logger.WarnContext(onBehalf(system, all[i].tenant, all[i].requestID),
+				"the code of a run's workflow fails over and over; the run waits for a version that fits", "run_id", all[i].id)
 		case "", EndingOpen:
 		case EndingCompleted, EndingFailed, EndingCancelled, EndingTerminated, EndingTimedOut, EndingGone:
 			p.Found.Closed++

@@ -170,7 +170,7 @@ func (s *Service) release(system context.Context, h heldRun) (Hold, error) {
 	if err := s.Engine.StartRun(ctx, r); err != nil && !retryable(err) {
 		return "", s.failUnstarted(ctx, r, err)
 	} else if err != nil { // it is let go: the dispatcher starts what the engine did not hear of
-		s.Logger.WarnContext(ctx, "the engine did not hear of a run that is held no longer", "run_id", r.ID, "error", err)
+		s.Logger.WarnContext(onBehalf(ctx, r.TenantID, r.RequestID), "the engine did not hear of a run that is held no longer", "run_id", r.ID, "error", err)
 	}
 	return "", nil
 }

@@ -33,6 +33,7 @@ type Run struct {
 	Step         int // the last step that began
 	WebhookURL   string
 	RequestID    string
+	TraceParent  string // of the request's trace, "" for none
 	CreatedBy    string
 	CreatedAt    clock.Time
 	StartedAt    *clock.Time

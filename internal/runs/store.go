@@ -26,7 +26,8 @@ const runColumns = `id, tenant_id, workspace_id, agent_id, agent_version, thread
 	error, input_tokens, output_tokens, cost_usd::text, usage_estimated, metadata, max_tokens, max_cost_usd::text, max_steps,
 	timeout_seconds, approval_seconds, step, coalesce(webhook_url, ''), request_id, created_by, created_at, started_at, finished_at,
 	cancel_requested_at, cancel_requested_by, cancel_reason, intake_closed,
-	held_by, held_at, due_at, on_busy, rolled_back, retry_of, forked_from, coalesce(forked_step, 0)`
+	held_by, held_at, due_at, on_busy, rolled_back, retry_of, forked_from, coalesce(forked_step, 0),
+	coalesce(traceparent, '')`
 
 // restOfRun is what of a row is not read into its run as it is.
 type restOfRun struct {
@@ -78,7 +79,7 @@ func scanRun(row pgx.CollectableRow) (Run, error) {
 		&r.Output, &rest.failure, &r.Usage.InputTokens, &r.Usage.OutputTokens, &rest.cost, &r.Usage.Estimated, &r.Metadata,
 		&r.Limits.MaxTokens, &rest.maxCost, &r.Limits.MaxSteps, &timeoutSeconds, &approvalSeconds, &r.Step, &r.WebhookURL, &r.RequestID, &r.CreatedBy,
 		&r.CreatedAt, &r.StartedAt, &r.FinishedAt, &rest.cancelAt, &rest.cancelBy, &rest.cancelOf, &r.IntakeClosed,
-		&rest.heldBy, &rest.heldAt, &r.DueAt, &r.OnBusy, &r.RolledBack, &r.RetryOf, &r.ForkedFrom, &r.ForkedStep)
+		&rest.heldBy, &rest.heldAt, &r.DueAt, &r.OnBusy, &r.RolledBack, &r.RetryOf, &r.ForkedFrom, &r.ForkedStep, &r.TraceParent)
 	if err != nil {
 		return Run{}, err
 	}

@@ -39,9 +39,10 @@ const insertSQL = `
 		run as (
 			insert into agent_runs (id, tenant_id, workspace_id, agent_id, agent_version, thread_id, schedule_id, status, input,
 				metadata, max_tokens, max_cost_usd, max_steps, timeout_seconds, approval_seconds, webhook_url, request_id, created_by, created_at,
-				due_at, on_busy, retry_of, forked_from, forked_step, step, held_by, held_at)
+				due_at, on_busy, retry_of, forked_from, forked_step, step, held_by, held_at, traceparent)
 			select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::text::numeric, $13, $14, $15, nullif($16, ''), $17, $18, $19,
-				$20, $21, $22, $23, nullif($25, 0), greatest($25 - 1, 0), verdict ->> 'hold', case when verdict ->> 'hold' is not null then $19::timestamptz end
+				$20, $21, $22, $23, nullif($25, 0), greatest($25 - 1, 0), verdict ->> 'hold', case when verdict ->> 'hold' is not null then $19::timestamptz end,
+				nullif($26, '')
 			from admitted where verdict -> 'refused' is null
 			on conflict (id) do nothing
 			returning id, tenant_id),
@@ -58,7 +59,7 @@ func (s store) insert(ctx context.Context, r Run, waits bool) (a accepted, err e
 	a, _, err = postgres.One(ctx, s.db, insertSQL, []any{
 		r.ID, r.TenantID, r.WorkspaceID, r.AgentID, r.AgentVersion, r.ThreadID, r.ScheduleID, r.Status, input,
 		[]byte(r.Metadata), r.Limits.MaxTokens, decimalText(r.Limits.MaxCostUSD), r.Limits.MaxSteps, int(r.Limits.Timeout / time.Second), int(r.Limits.ApprovalTTL / time.Second),
-		r.WebhookURL, r.RequestID, r.CreatedBy, r.CreatedAt, r.DueAt, r.OnBusy, r.RetryOf, r.ForkedFrom, waits, r.ForkedStep,
+		r.WebhookURL, r.RequestID, r.CreatedBy, r.CreatedAt, r.DueAt, r.OnBusy, r.RetryOf, r.ForkedFrom, waits, r.ForkedStep, r.TraceParent,
 	}, func(row pgx.CollectableRow) (accepted, error) {
 		var a accepted
 		var said []byte

@@ -12,6 +12,7 @@ import (
 
 	"github.com/larirun/lari/internal/platform/egress"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/tracing"
 )
 
 // HTTPGetRedirects is how many redirects a client for http_get should follow (egress.Config.MaxRedirects).
@@ -52,6 +53,7 @@ func (t httpGet) Call(ctx context.Context, arguments json.RawMessage) (string, e
 	}
 	req.Header.Set("User-Agent", "Lari/1 (http_get)")
 	req.Header.Set("Accept", "text/html, application/json, text/*;q=0.9, application/xml;q=0.8, */*;q=0.1")
+	tracing.Inject(ctx, req.Header)
 	resp, err := t.client.Do(req)
 	if err != nil {
 		return "", err

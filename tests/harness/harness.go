@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -39,6 +40,7 @@ type System struct {
 	Database *pgtest.Database
 	Model    *fakellm.Server
 	Temporal client.Client
+	Log      *slog.Logger // of every process; nil: nothing is logged
 
 	contract description
 }
@@ -129,7 +131,7 @@ func (s *System) StartWith(t testing.TB, cfg config.Config, o app.Options, tune 
 // Launch is StartWith for a process that may never become ready: it does not wait for that.
 func (s *System) Launch(t testing.TB, cfg config.Config, o app.Options, tune ...func(*app.App)) *Process {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
+	log := cmp.Or(s.Log, slog.New(slog.DiscardHandler))
 	if testing.Verbose() && os.Getenv("LARI_TEST_LOG") != "" {
 		log = telemetry.NewLogger(os.Stderr, slog.LevelDebug, "text")
 	}

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/larirun/lari/activities"
+	"github.com/larirun/lari/internal/platform/scope"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/workflows"
 )
@@ -35,7 +36,7 @@ func (s *System) StartLimited(t testing.TB, p *Process, x *Tenant, o client.Star
 	t.Helper()
 	d := p.App.Runs.Deps
 	d.Engine = limitedEngine{Engine: d.Engine, temporal: s.Temporal, options: o}
-	r, err := runs.NewService(d).Create(x.Context(t.Context()), in)
+	r, err := runs.NewService(d).Create(scope.With(t.Context(), scope.Scope{Tenant: x.ID, Actor: "test", RequestID: "limited"}), in)
 	if err != nil {
 		t.Fatalf("start a run: %v", err)
 	}

@@ -18,6 +18,8 @@ import (
 	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/app"
 	"github.com/larirun/lari/internal/event"
+	"github.com/larirun/lari/internal/platform/config"
+	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
 	"github.com/larirun/lari/workflows"
@@ -35,7 +37,8 @@ type scenario struct {
 	// play does what has to happen after the start; nil: nothing. The run ends by itself then.
 	play func(t *testing.T, x *harness.Tenant, r harness.Run)
 	// queued: the run is accepted before there is a worker; play happens in between.
-	queued bool
+	queued    bool
+	collector string // where its spans are sent; empty: none are made
 }
 
 func calculate(expressions ...string) fakellm.Reply {
@@ -168,6 +171,7 @@ type played struct {
 	tenant *harness.Tenant
 	run    harness.Run
 	events []event.Event
+	worker *harness.Process
 }
 
 // run plays the scenario on a system of its own and returns when its workflow has closed.
@@ -176,9 +180,13 @@ func (sc scenario) run(t *testing.T) played {
 	s := harness.NewSystem(t, sc.rules...)
 	cfg := s.Config
 	cfg.Worker.StepsPerExecution = sc.steps
+	if sc.collector != "" {
+		cfg.Traces = config.Traces{Endpoint: config.NewURL(sc.collector), Service: "lari", Sampler: tracing.ParentAlwaysOn}
+	}
 	front := s.StartWith(t, cfg, app.Options{API: true})
+	var back *harness.Process
 	if !sc.queued {
-		s.StartWith(t, cfg, app.Options{Worker: true})
+		back = s.StartWith(t, cfg, app.Options{Worker: true})
 	}
 	x := front.NewTenant(t, sc.agent)
 	body := sc.body
@@ -193,12 +201,12 @@ func (sc scenario) run(t *testing.T) played {
 		sc.play(t, x, r)
 	}
 	if sc.queued {
-		s.StartWith(t, cfg, app.Options{Worker: true})
+		back = s.StartWith(t, cfg, app.Options{Worker: true})
 	}
 	events := x.Follow(t, r.ID, 0).Rest(t)
 	// An empty run id means the last execution of the chain, and Get follows it.
 	_ = s.Temporal.GetWorkflow(t.Context(), workflows.RunWorkflowID(x.ID, r.ID), "").Get(t.Context(), nil) // how it ended is the scenario's
-	return played{system: s, tenant: x, run: x.FindRun(t, r.ID), events: events}
+	return played{system: s, tenant: x, run: x.FindRun(t, r.ID), events: events, worker: back}
 }
 
 // histories gives those of the run's workflow, execution by execution, and of its delivery if it has one.

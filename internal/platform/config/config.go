@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/tracing"
 )
 
 // Config is the whole configuration of a process. Load fills it.
@@ -48,6 +49,8 @@ type Config struct {
 
 	MetricsMaxTenants int `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other"`
 	DogStatsD         DogStatsD
+
+	Traces Traces `section:"Traces"`
 
 	Reconcile Reconcile `section:"Runs that their workflow cannot end"`
 
@@ -83,6 +86,17 @@ type Models struct {
 type Log struct {
 	Level  slog.Level `env:"LARI_LOG_LEVEL" default:"info" doc:"debug, info, warn or error"`
 	Format LogFormat  `env:"LARI_LOG_FORMAT" default:"json" doc:"json or text"`
+}
+
+// Traces says where spans are sent and which are kept, in OpenTelemetry's own variables. The exporter reads
+// those that are not here itself (OTEL_EXPORTER_OTLP_HEADERS, _CERTIFICATE and _TIMEOUT,
+// OTEL_RESOURCE_ATTRIBUTES, OTEL_BSP_*).
+type Traces struct {
+	Endpoint URL             `env:"OTEL_EXPORTER_OTLP_ENDPOINT" rule:"webhook" doc:"collector to which traces are sent as OTLP over HTTP, such as http://localhost:4318; unset: none are made"`
+	Protocol string          `env:"OTEL_EXPORTER_OTLP_PROTOCOL" default:"http/protobuf" rule:"otlp" doc:"http/protobuf is the only one that there is"`
+	Service  string          `env:"OTEL_SERVICE_NAME" default:"lari" rule:"text" doc:"service.name of the spans"`
+	Sampler  tracing.Sampler `env:"OTEL_TRACES_SAMPLER" default:"parentbased_always_on" doc:"which traces are kept: always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio; those that are parentbased follow the caller where it has decided"`
+	Ratio    float64         `env:"OTEL_TRACES_SAMPLER_ARG" default:"1" min:"0" max:"1" doc:"the share that the samplers with a ratio keep"`
 }
 
 // Reconcile says how it is noticed that Temporal closed the workflow of a run.

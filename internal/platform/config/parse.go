@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/tracing"
 )
 
 // parse sets the field from text. The error says what would be right, as the end of a sentence that
@@ -30,6 +31,10 @@ func (v variable) parse(text string) error {
 		return v.choose(text, (*string)(field), string(Production), string(Development))
 	case *LogFormat:
 		return v.choose(text, (*string)(field), string(LogJSON), string(LogText))
+	case *tracing.Sampler:
+		return v.choose(text, (*string)(field), samplers()...)
+	case *float64:
+		return v.share(text, field)
 	case *slog.Level:
 		return parseLevel(text, field)
 	case *bool:
@@ -104,6 +109,26 @@ func (v variable) number(text string, least, most int64) (int64, error) {
 		return 0, fmt.Errorf("must be a whole number from %d to %d", low, high)
 	}
 	return n, nil
+}
+
+// share reads a decimal number within the limits, which both are given.
+func (v variable) share(text string, field *float64) error {
+	low, errLow := strconv.ParseFloat(v.low, 64)
+	high, errHigh := strconv.ParseFloat(v.high, 64)
+	n, err := strconv.ParseFloat(text, 64)
+	if errors.Join(err, errLow, errHigh) != nil || !(n >= low && n <= high) { // also what is not a number
+		return fmt.Errorf("must be a number from %s to %s", v.low, v.high)
+	}
+	*field = n
+	return nil
+}
+
+func samplers() []string {
+	var names []string
+	for _, s := range tracing.Samplers() {
+		names = append(names, string(s))
+	}
+	return names
 }
 
 func (v variable) size(text string, field *Bytes) error {

@@ -45,6 +45,11 @@ func matches(rule, text string) error {
 		return checkHost(text)
 	case "dogstatsd":
 		return checkDogStatsD(text)
+	case "otlp":
+		if text != "http/protobuf" {
+			return errors.New("must be http/protobuf: point OTEL_EXPORTER_OTLP_ENDPOINT at the collector's HTTP port, usually 4318")
+		}
+		return nil
 	case "http", "webhook":
 		return checkHTTP(text)
 	case "postgres":

@@ -12,7 +12,8 @@ import (
 type Scope struct {
 	Tenant    uuid.UUID // uuid.Nil: no tenant; tenant-bound statements then fail
 	Actor     string    // who acts, for records: a user's or key's id, or "system"
-	RequestID string    // the X-Request-Id, or the workflow's id below Temporal
+	RequestID string    // the X-Request-Id; below Temporal that of the request behind the run, or the run's id
+	Run       uuid.UUID // of the activity; uuid.Nil: what is done is not part of one run
 }
 
 type key struct{}

@@ -6,12 +6,13 @@ import (
 	"log/slog"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/larirun/lari/internal/platform/scope"
 )
 
 // NewLogger makes a logger that writes lines of JSON, or of key=value when format is "text". Each line
-// carries the tenant and the request of its context at the top level, and is rid of what looks like a
+// carries the tenant, run, request and trace of its context at the top level, and is rid of what looks like a
 // secret, see redact.go.
 func NewLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: attrRedactor{value: redactJSON}.attr}
@@ -33,16 +34,22 @@ type scoped struct {
 }
 
 // said tells which of the scope's attributes are there already: a key must not stand twice in a line.
-type said struct{ tenant, request bool }
+type said struct{ tenant, run, request, trace, span bool }
 
 func (s *said) note(a slog.Attr) {
 	s.tenant = s.tenant || a.Key == tenantKey
+	s.run = s.run || a.Key == runKey
 	s.request = s.request || a.Key == requestKey
+	s.trace = s.trace || a.Key == traceKey
+	s.span = s.span || a.Key == spanKey
 }
 
 const (
 	tenantKey  = "tenant_id"
+	runKey     = "run_id"
 	requestKey = "request_id"
+	traceKey   = "trace_id"
+	spanKey    = "span_id"
 )
 
 // Enabled is part of slog.Handler.
@@ -99,8 +106,8 @@ func (s *scoped) then(step func(slog.Handler) slog.Handler) *scoped {
 
 // fromContext gives what the context knows and neither the logger nor the record says itself.
 func (s *scoped) fromContext(ctx context.Context, r slog.Record) []slog.Attr {
-	from, said := scope.From(ctx), s.said
-	if from.Tenant == uuid.Nil && from.RequestID == "" {
+	from, within, said := scope.From(ctx), trace.SpanContextFromContext(ctx), s.said
+	if from.Tenant == uuid.Nil && from.Run == uuid.Nil && from.RequestID == "" && !within.IsValid() {
 		return nil
 	}
 	if len(s.since) == 0 { // else the record's attributes lie in a group
@@ -110,8 +117,17 @@ func (s *scoped) fromContext(ctx context.Context, r slog.Record) []slog.Attr {
 	if from.Tenant != uuid.Nil && !said.tenant {
 		out = append(out, slog.String(tenantKey, from.Tenant.String()))
 	}
+	if from.Run != uuid.Nil && !said.run {
+		out = append(out, slog.String(runKey, from.Run.String()))
+	}
 	if from.RequestID != "" && !said.request {
 		out = append(out, slog.String(requestKey, from.RequestID))
+	}
+	if within.IsValid() && !said.trace {
+		out = append(out, slog.String(traceKey, within.TraceID().String()))
+	}
+	if within.IsValid() && !said.span {
+		out = append(out, slog.String(spanKey, within.SpanID().String()))
 	}
 	return out
 }

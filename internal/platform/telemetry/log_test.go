@@ -11,8 +11,12 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
+	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/platform/tracing"
 )
 
 func decode(t *testing.T, line []byte) map[string]any {
@@ -64,6 +68,47 @@ func TestLogCarriesTheScope(t *testing.T) {
 	log.DebugContext(ctx, "m")
 	NewLogger(&buffer, slog.LevelInfo, "json").Info("m") // no scope
 	if line := decode(t, buffer.Bytes()); len(line) != 3 {
+		t.Errorf("logged %s", buffer.String())
+	}
+}
+
+func TestLogCarriesRunAndTrace(t *testing.T) {
+	t.Parallel()
+	run := uuid.MustParse("0190a0b0-0000-7000-8000-000000000002")
+	ctx := scope.With(t.Context(), scope.Scope{Tenant: uuid.New(), Run: run, RequestID: "req-1"})
+	ctx = trace.ContextWithRemoteSpanContext(ctx, tracing.Extract("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", ""))
+	for name, write := range map[string]func(*slog.Logger){
+		"plain":          func(l *slog.Logger) { l.InfoContext(ctx, "m") },
+		"in a group":     func(l *slog.Logger) { l.WithGroup("g").InfoContext(ctx, "m", "b", 2) },
+		"said by record": func(l *slog.Logger) { l.InfoContext(ctx, "m", "run_id", run) },
+	} {
+		var buffer bytes.Buffer
+		write(NewLogger(&buffer, slog.LevelInfo, "json"))
+		line := decode(t, buffer.Bytes())
+		if line["run_id"] != run.String() || line["trace_id"] != "4bf92f3577b34da6a3ce929d0e0e4736" || line["span_id"] != "00f067aa0ba902b7" ||
+			strings.Count(buffer.String(), "run_id") != 1 {
+			t.Errorf("%s: %s", name, buffer.String())
+		}
+	}
+}
+
+// What the SDK logs of our workflows says whose they are, and not what a model provider answered.
+func TestTheSDKsLinesAreInOurWords(t *testing.T) {
+	t.Parallel()
+	const tenant, run = "0190a0b0-0000-7000-8000-000000000001", "0190a0b0-0000-7000-8000-000000000002"
+	var buffer bytes.Buffer
+	log := TemporalLogger(NewLogger(&buffer, slog.LevelDebug, "json"))
+	log.Debug("m", "WorkflowID", tenant+"/run/"+run)
+	log.(interface{ With(...any) sdklog.Logger }).With("WorkflowID", tenant+"/delivery/"+run+"/3/webhook").Debug("m", "WorkflowID", tenant+"/run/"+run)
+	for line := range strings.Lines(buffer.String()) {
+		if l := decode(t, []byte(line)); l["tenant_id"] != tenant || l["run_id"] != run || strings.Count(line, "tenant_id") != 1 {
+			t.Errorf("logged %s", line)
+		}
+	}
+	buffer.Reset()
+	log.Debug("m", "WorkflowID", "reconcile")
+	log.Error("m", "Error", temporal.NewApplicationError(needle, "model:overloaded"))
+	if strings.Contains(buffer.String(), needle) || strings.Contains(buffer.String(), "tenant_id") || !strings.Contains(buffer.String(), "model:overloaded") {
 		t.Errorf("logged %s", buffer.String())
 	}
 }

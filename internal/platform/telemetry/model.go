@@ -38,9 +38,9 @@ func (m *Model) Spent(tenant, provider, model string, inputTokens, outputTokens 
 	}
 }
 
-// Answered records a turn that ended well. The run id becomes an exemplar.
-func (m *Model) Answered(provider, model, runID string, took time.Duration) {
-	observe(m.duration.get(modelKey{provider: m.words.label(provider), model: m.models.label(model)}), took, runID)
+// Answered records a turn that ended well. The run id becomes an exemplar, with the id of its trace if it is kept.
+func (m *Model) Answered(provider, model, runID string, took time.Duration, traceID ...string) {
+	observe(m.duration.get(modelKey{provider: m.words.label(provider), model: m.models.label(model)}), took, runID, traceID...)
 }
 
 // Failed counts a turn that failed, by the class of its failure (llm.Class).
