@@ -37,6 +37,7 @@ ifeq ($(strip $(PKG)$(RUN)),)
 test: lint ## lint, then all tests under the race detector, on a Postgres and a Temporal of their own
 	@./tests/webhooks/node/prepare.sh
 	@$(stack) go test -race -timeout $(TIMEOUT) $(FLAGS) ./...
+	@cd tests/promql && go test -timeout $(TIMEOUT) ./...
 else
 test:
 	@$(stack) go test -race -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(FLAGS) $(or $(PKG),./...)
@@ -46,6 +47,7 @@ endif
 lint: ## check the law of the house, go.mod, the API's description, workflow determinism, formatting and all linters
 	@go test -timeout $(TIMEOUT) ./tests/arch
 	@go mod tidy -diff
+	@cd tests/promql && go mod tidy -diff
 	@./tests/openapi/lint/lint.sh
 	@set -e; check=$$($(gotool) $(WORKFLOWCHECK)); \
 	  if ! found=$$("$$check" ./worker/... ./workflows/... 2>&1); then \
