@@ -12,6 +12,8 @@ import (
 
 const (
 	defaultMaxTenants = 1000
+	defaultMaxSeries  = 100_000
+	defaultWindow     = 5 * time.Minute
 	// Bounds of the labels whose values the configuration or the code chooses: far above what is used.
 	maxRoutes = 500
 	maxModels = 100
@@ -26,7 +28,10 @@ const (
 
 // Options of a process's metrics.
 type Options struct {
-	MaxTenants int // tenants with labels of their own (LARI_METRICS_MAX_TENANTS); zero: 1000
+	MaxTenants int           // tenants with labels of their own (LARI_METRICS_MAX_TENANTS); zero: 1000
+	MaxSeries  int           // series that carry a tenant (LARI_METRICS_MAX_SERIES); zero: 100,000
+	Window     time.Duration // of the quantiles (LARI_METRICS_WINDOW); zero: 5 minutes
+	Now        func() time.Time
 }
 
 // Metrics holds every metric of a process. All methods below it are safe for concurrent use and never
@@ -43,23 +48,25 @@ type Metrics struct {
 	Audit      *Audit
 
 	registry *prometheus.Registry
+	tenants  *labels
+
+	window    *window
+	quantiles *quantileGauges
 }
 
 // New declares the metrics in a registry of their own, beside those of the Go runtime and the process.
 func New(o Options) *Metrics {
-	if o.MaxTenants <= 0 {
-		o.MaxTenants = defaultMaxTenants
-	}
+	o.complete()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	declare := promauto.With(registry)
-	tenants := newLabels(o.MaxTenants) // one list for all metrics: a tenant has its label everywhere or nowhere
-	runs := newRuns(declare, tenants)
-	registry.MustRegister(runs.active)
-	return &Metrics{
-		HTTP:       newHTTP(declare, tenants),
-		Runs:       runs,
-		Model:      newModel(declare, tenants),
+	tenants := newLabels(o.MaxTenants) // one list for all metrics
+	tenants.gate = newGate(o.MaxTenants, o.Window, o.Now)
+	b := newBudget(o.MaxSeries)
+	m := &Metrics{
+		HTTP:       newHTTP(declare, tenants, b),
+		Runs:       newRuns(declare, tenants, b),
+		Model:      newModel(declare, tenants, b),
 		Tools:      newTools(declare),
 		Connectors: newConnectors(declare),
 		Reconciler: newReconciler(declare),
@@ -67,8 +74,31 @@ func New(o Options) *Metrics {
 		Events:     newEvents(declare),
 		Audit:      newAudit(declare),
 		registry:   registry,
+		tenants:    tenants,
+	}
+	m.window = newWindow(m, o)
+	m.quantiles = newQuantileGauges(m.window, o.Now)
+	registry.MustRegister(m.Runs.active, m.quantiles)
+	return m
+}
+
+func (o *Options) complete() {
+	if o.MaxTenants <= 0 {
+		o.MaxTenants = defaultMaxTenants
+	}
+	if o.MaxSeries <= 0 {
+		o.MaxSeries = defaultMaxSeries
+	}
+	if o.Window <= 0 {
+		o.Window = defaultWindow
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 }
+
+// seriesOf is how many series a histogram of such buckets is: those, +Inf, the sum and the count.
+func seriesOf(buckets []float64) int64 { return int64(len(buckets)) + 3 }
 
 // Registry gives the registry, for reading the metrics back and for collectors of other packages.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
@@ -85,17 +115,26 @@ func (m *Metrics) Handler() http.Handler {
 	})
 }
 
-func newHTTP(declare promauto.Factory, tenants *labels) *HTTP {
+func newHTTP(declare promauto.Factory, tenants *labels, b *budget) *HTTP {
+	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "lari_http_request_duration_seconds",
-		Help:    "Time from the arrival of a request to the end of its response, by route pattern.",
-		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		Help:    "Time from the arrival of a request to the end of its response, by route pattern; beyond the budget of series a tenant's routes are _other, and the status is its class.",
+		Buckets: buckets,
 	}, []string{"tenant_id", "route", "method", "status"})
+	byRoute := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_http_route_duration_seconds",
+		Help:    "The same of all tenants together, by route pattern.",
+		Buckets: buckets,
+	}, []string{"route", "method", "status"})
 	return &HTTP{
 		tenants: tenants,
 		routes:  newLabels(maxRoutes),
-		duration: newHandles(func(k httpKey) prometheus.Observer {
+		duration: newBudgeted(httpRules(b, seriesOf(buckets)), func(k httpKey) prometheus.Observer {
 			return duration.WithLabelValues(k.tenant, k.route, k.method, statusText(k.status))
+		}),
+		byRoute: newBudgeted(routeRules(b, seriesOf(buckets)), func(k httpKey) prometheus.Observer {
+			return byRoute.WithLabelValues(k.route, k.method, statusText(k.status))
 		}),
 		inFlight: declare.NewGauge(prometheus.GaugeOpts{
 			Name: "lari_http_requests_in_flight",
@@ -104,7 +143,11 @@ func newHTTP(declare promauto.Factory, tenants *labels) *HTTP {
 	}
 }
 
-func newRuns(declare promauto.Factory, tenants *labels) *Runs {
+func newRuns(declare promauto.Factory, tenants *labels, b *budget) *Runs {
+	stops := []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	firsts := []float64{.05, .1, .25, .5, 1, 2, 3, 5, 10, 30, 60}
+	waits := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+	lengths := []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400}
 	started := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_runs_started_total",
 		Help: "Runs that began to execute.",
@@ -116,39 +159,39 @@ func newRuns(declare promauto.Factory, tenants *labels) *Runs {
 	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "lari_run_duration_seconds",
 		Help:    "Time from the creation of a run to its end, by final status.",
-		Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400},
+		Buckets: lengths,
 	}, []string{"tenant_id", "status"})
 	wait := declare.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "lari_run_queue_wait_seconds",
 		Help:    "Time from the creation of a run to its start.",
-		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
+		Buckets: waits,
 	}, []string{"tenant_id"})
 	firstToken := declare.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "lari_run_time_to_first_token_seconds",
 		Help:    "Time from the creation of a run to the first text of its answer.",
-		Buckets: []float64{.05, .1, .25, .5, 1, 2, 3, 5, 10, 30, 60},
+		Buckets: firsts,
 	}, []string{"tenant_id"})
 	stopped := declare.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "lari_run_cancel_to_stopped_seconds",
 		Help:    "Time from the request to cancel a run to its end.",
-		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		Buckets: stops,
 	}, []string{"tenant_id"})
 	return &Runs{
 		tenants:    tenants,
 		statuses:   newLabels(maxWords),
-		started:    newHandles(func(tenant string) prometheus.Counter { return started.WithLabelValues(tenant) }),
-		finished:   newHandles(func(k outcomeKey) prometheus.Counter { return finished.WithLabelValues(k.name, k.outcome) }),
-		duration:   newHandles(func(k outcomeKey) prometheus.Observer { return duration.WithLabelValues(k.name, k.outcome) }),
-		wait:       newHandles(func(tenant string) prometheus.Observer { return wait.WithLabelValues(tenant) }),
-		firstToken: newHandles(func(tenant string) prometheus.Observer { return firstToken.WithLabelValues(tenant) }),
-		stopped:    newHandles(func(tenant string) prometheus.Observer { return stopped.WithLabelValues(tenant) }),
+		started:    newBudgeted(plainRules(b, 1), func(tenant string) prometheus.Counter { return started.WithLabelValues(tenant) }),
+		finished:   newBudgeted(outcomeRules(b, 1), func(k outcomeKey) prometheus.Counter { return finished.WithLabelValues(k.name, k.outcome) }),
+		duration:   newBudgeted(outcomeRules(b, seriesOf(lengths)), func(k outcomeKey) prometheus.Observer { return duration.WithLabelValues(k.name, k.outcome) }),
+		wait:       newBudgeted(plainRules(b, seriesOf(waits)), func(tenant string) prometheus.Observer { return wait.WithLabelValues(tenant) }),
+		firstToken: newBudgeted(plainRules(b, seriesOf(firsts)), func(tenant string) prometheus.Observer { return firstToken.WithLabelValues(tenant) }),
+		stopped:    newBudgeted(plainRules(b, seriesOf(stops)), func(tenant string) prometheus.Observer { return stopped.WithLabelValues(tenant) }),
 		active: newActiveRuns(tenants, maxActiveRuns, prometheus.NewDesc("lari_runs_active",
 			"Runs that have started and not ended, one series each; what is above the bound is counted in run_id _other.",
 			[]string{"tenant_id", "workspace_id", "run_id"}, nil)),
 	}
 }
 
-func newModel(declare promauto.Factory, tenants *labels) *Model {
+func newModel(declare promauto.Factory, tenants *labels, b *budget) *Model {
 	tokens := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_model_tokens_total",
 		Help: "Tokens that models were billed for, by direction (input, output).",
@@ -170,10 +213,10 @@ func newModel(declare promauto.Factory, tenants *labels) *Model {
 		tenants: tenants,
 		words:   newLabels(maxWords),
 		models:  newLabels(maxModels),
-		tokens: newHandles(func(k tokensKey) prometheus.Counter {
+		tokens: newBudgeted(tokensRules(b), func(k tokensKey) prometheus.Counter {
 			return tokens.WithLabelValues(k.tenant, k.provider, k.model, k.direction)
 		}),
-		cost: newHandles(func(k tokensKey) prometheus.Counter {
+		cost: newBudgeted(tokensRules(b), func(k tokensKey) prometheus.Counter {
 			return cost.WithLabelValues(k.tenant, k.provider, k.model)
 		}),
 		duration: newHandles(func(k modelKey) prometheus.Observer { return duration.WithLabelValues(k.provider, k.model) }),
@@ -308,5 +351,18 @@ func poolDescs(pool string) poolMetrics {
 		waitSeconds: desc("acquire_wait_seconds_total", "Time spent waiting because no connection was idle."),
 		opened:      desc("opened_connections_total", "Connections opened."),
 		retired:     desc("retired_connections_total", "Connections closed, by reason (age, idle).", "reason"),
+	}
+}
+
+func newQuantileDescs() quantileDescs {
+	labels := []string{"tenant_id", "quantile"}
+	desc := func(name, of string) *prometheus.Desc {
+		return prometheus.NewDesc(name, "Quantiles of "+of+" within the last minutes (LARI_METRICS_WINDOW), of this process, as histogram_quantile gives them.", labels, nil)
+	}
+	return quantileDescs{
+		http:       desc("lari_http_request_duration_quantile_seconds", "lari_http_request_duration_seconds"),
+		run:        desc("lari_run_duration_quantile_seconds", "lari_run_duration_seconds"),
+		wait:       desc("lari_run_queue_wait_quantile_seconds", "lari_run_queue_wait_seconds"),
+		firstToken: desc("lari_run_time_to_first_token_quantile_seconds", "lari_run_time_to_first_token_seconds"),
 	}
 }
