@@ -7,17 +7,24 @@ import (
 
 // budget bounds the series of all metrics that carry a tenant together. What has been taken is never
 // given back, so a refusal is for good and a series never changes its meaning.
+//
+// Who may still take depends on what has been taken: single routes of a tenant are refused first, then
+// runs, models and routes, and last whole tenants' requests. So a crowd of tenants, each of which uses
+// everything, leaves requests to every tenant that has a label.
 type budget struct {
-	total int64
-	fine  int64 // what has been taken in all when the finest series are refused
-	taken atomic.Int64
+	routes int64 // what has been taken in all when single routes of a tenant are refused
+	rest   int64 // the same of everything but the requests of a whole tenant
+	total  int64
+	taken  atomic.Int64
 }
 
 // unbounded is the limit of the coarsest series, whose number the code bounds: they are made in any case.
 const unbounded = math.MaxInt64
 
-// newBudget leaves the finest series a quarter: tenants that come late still get series of their own.
-func newBudget(series int) *budget { return &budget{total: int64(series), fine: int64(series) / 4} }
+func newBudget(series int) *budget {
+	total := int64(series)
+	return &budget{routes: total / 5, rest: total / 2, total: total}
+}
 
 // fits reports whether n more series would stay within the limit.
 func (b *budget) fits(n, limit int64) bool { return limit == unbounded || b.taken.Load()+n <= limit }
@@ -49,7 +56,7 @@ func tenantRules[K comparable](b *budget, cost int64, tenant func(K) string, oth
 		if t := tenant(k); t == LabelOther || t == LabelNone {
 			return unbounded
 		}
-		return b.total
+		return b.rest
 	}}
 }
 

@@ -37,13 +37,12 @@ func (k httpKey) coarser() httpKey {
 	return k
 }
 
-// httpRules let the series of a tenant's single routes use up the finest share, and those of whole tenants
-// the budget. What is left is six series.
+// httpRules are those of a tenant's requests. What is always made is one series for each class of status.
 func httpRules(b *budget, cost int64) rules[httpKey] {
 	return rules[httpKey]{budget: b, cost: cost, coarser: httpKey.coarser, limit: func(k httpKey) int64 {
 		switch {
 		case k.finest():
-			return b.fine
+			return b.routes
 		case k.tenant == LabelOther || k.tenant == LabelNone:
 			return unbounded
 		}
@@ -55,7 +54,7 @@ func httpRules(b *budget, cost int64) rules[httpKey] {
 func routeRules(b *budget, cost int64) rules[httpKey] {
 	return rules[httpKey]{budget: b, cost: cost, coarser: httpKey.coarser, limit: func(k httpKey) int64 {
 		if k.finest() {
-			return b.total
+			return b.rest
 		}
 		return unbounded
 	}}
