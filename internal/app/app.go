@@ -86,14 +86,14 @@ type App struct {
 // New joins the parts. It connects to nothing yet: a database or Temporal that is away is reported by
 // the readiness probe and waited for.
 func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_ *App, err error) {
-	a := &App{cfg: cfg, options: o, log: log, Metrics: telemetry.New(telemetry.Options{MaxTenants: cfg.MetricsMaxTenants})}
+	a := &App{cfg: cfg, options: o, log: log, Metrics: newMetrics(cfg.Metrics)}
 	defer func() {
 		if err != nil {
 			a.Close()
 		}
 	}()
 	a.datadog, err = telemetry.NewDogStatsD(telemetry.DogStatsDOptions{
-		Network: cfg.DogStatsD.Network(), Address: cfg.DogStatsD.Address(), MaxTenants: cfg.MetricsMaxTenants, Log: log,
+		Network: cfg.DogStatsD.Network(), Address: cfg.DogStatsD.Address(), MaxTenants: cfg.Metrics.MaxTenants, Log: log,
 	})
 	if err != nil {
 		return nil, err

@@ -46,8 +46,8 @@ type Config struct {
 	Models Models `section:"Models"`
 	Log    Log    `section:"Logs and metrics"`
 
-	MetricsMaxTenants int `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other"`
-	DogStatsD         DogStatsD
+	Metrics   Metrics
+	DogStatsD DogStatsD
 
 	Reconcile Reconcile `section:"Runs that their workflow cannot end"`
 
@@ -81,6 +81,14 @@ type Models struct {
 type Log struct {
 	Level  slog.Level `env:"LARI_LOG_LEVEL" default:"info" doc:"debug, info, warn or error"`
 	Format LogFormat  `env:"LARI_LOG_FORMAT" default:"json" doc:"json or text"`
+}
+
+// Metrics says what is measured, and who may see it at /v1/analytics/prometheus.
+type Metrics struct {
+	MaxTenants int           `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other. The last quarter goes to those that are active. The contract of series is in docs/metrics.md"`
+	MaxSeries  int           `env:"LARI_METRICS_MAX_SERIES" default:"100000" min:"1000" max:"10000000" doc:"series that carry a tenant; beyond a fifth of it a tenant's routes share _other, beyond half of it runs of tenants that had none do"`
+	Window     time.Duration `env:"LARI_METRICS_WINDOW" default:"5m" min:"20s" max:"1h" doc:"how far back the exported quantiles reach"`
+	Public     bool          `env:"LARI_METRICS_PUBLIC" default:"false" doc:"anybody may read every series at /v1/analytics/prometheus; in development only"`
 }
 
 // Reconcile says how it is noticed that Temporal closed the workflow of a run.

@@ -58,7 +58,10 @@ func TestLoadDefaults(t *testing.T) {
 		{"Format", c.Log.Format, LogJSON},
 		{"BodyBytes", c.Limits.BodyBytes, Bytes(1 << 20)},
 		{"ConcurrentActivities", c.Worker.ConcurrentActivities, 200},
-		{"MetricsMaxTenants", c.MetricsMaxTenants, 1000},
+		{"Metrics.MaxTenants", c.Metrics.MaxTenants, 1000},
+		{"Metrics.MaxSeries", c.Metrics.MaxSeries, 100_000},
+		{"Metrics.Window", c.Metrics.Window, 5 * time.Minute},
+		{"Metrics.Public", c.Metrics.Public, false},
 	} {
 		if check.got != check.want {
 			t.Errorf("%s = %v, want %v", check.name, check.got, check.want)

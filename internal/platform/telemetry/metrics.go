@@ -50,8 +50,9 @@ type Metrics struct {
 	registry *prometheus.Registry
 	tenants  *labels
 
-	window    *window
-	quantiles *quantileGauges
+	window     *window
+	quantiles  *quantileGauges
+	exposition *exposition
 }
 
 // New declares the metrics in a registry of their own, beside those of the Go runtime and the process.
@@ -78,6 +79,7 @@ func New(o Options) *Metrics {
 	}
 	m.window = newWindow(m, o)
 	m.quantiles = newQuantileGauges(m.window, o.Now)
+	m.exposition = newExposition(registry, o.Now)
 	registry.MustRegister(m.Runs.active, m.quantiles)
 	return m
 }
@@ -138,7 +140,7 @@ func newHTTP(declare promauto.Factory, tenants *labels, b *budget) *HTTP {
 		}),
 		inFlight: declare.NewGauge(prometheus.GaugeOpts{
 			Name: "lari_http_requests_in_flight",
-			Help: "Requests being answered now, streams included.",
+			Help: "Requests being answered now; a stream until its first byte (lari_streams_open has the others).",
 		}),
 	}
 }

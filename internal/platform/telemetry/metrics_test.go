@@ -98,7 +98,7 @@ func TestMetricsCount(t *testing.T) {
 	m.Streams.Delivered("sse", -3)
 	m.Streams.Closed("sse")
 	want := `
-# HELP lari_http_requests_in_flight Requests being answered now, streams included.
+# HELP lari_http_requests_in_flight Requests being answered now; a stream until its first byte (lari_streams_open has the others).
 # TYPE lari_http_requests_in_flight gauge
 lari_http_requests_in_flight 0
 # HELP lari_model_cost_usd_total Price of the tokens in US dollars, as far as the model has a price.
