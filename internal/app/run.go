@@ -94,6 +94,10 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		return nil
 	})
 	group.Go(func() error {
+		a.showFacts(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		a.showActive(ctx)
 		return nil
 	})

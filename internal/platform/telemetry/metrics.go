@@ -46,6 +46,8 @@ type Metrics struct {
 	Streams    *Streams
 	Events     *Events
 	Audit      *Audit
+	Knowledge  *Knowledge
+	Facts      *Facts
 
 	registry *prometheus.Registry
 	tenants  *labels
@@ -74,13 +76,15 @@ func New(o Options) *Metrics {
 		Streams:    newStreams(declare),
 		Events:     newEvents(declare),
 		Audit:      newAudit(declare),
+		Knowledge:  newKnowledge(declare),
+		Facts:      newFacts(tenants, b, o.Now),
 		registry:   registry,
 		tenants:    tenants,
 	}
 	m.window = newWindow(m, o)
 	m.quantiles = newQuantileGauges(m.window, o.Now)
 	m.exposition = newExposition(registry, o.Now)
-	registry.MustRegister(m.Runs.active, m.quantiles)
+	registry.MustRegister(m.Runs.active, m.quantiles, m.Facts)
 	return m
 }
 
@@ -126,7 +130,7 @@ func newHTTP(declare promauto.Factory, tenants *labels, b *budget) *HTTP {
 	}, []string{"tenant_id", "route", "method", "status"})
 	byRoute := declare.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "lari_http_route_duration_seconds",
-		Help:    "The same of all tenants together, by route pattern.",
+		Help:    "Time from the arrival of a request to the end of its response, of all tenants together, by route pattern.",
 		Buckets: buckets,
 	}, []string{"route", "method", "status"})
 	return &HTTP{
@@ -291,16 +295,11 @@ func newStreams(declare promauto.Factory) *Streams {
 		Name: "lari_stream_events_replayed_total",
 		Help: "Events read from the log for a client, when it joined or had fallen behind.",
 	}, transport)
-	behind := declare.NewCounterVec(prometheus.CounterOpts{
-		Name: "lari_stream_fallbacks_total",
-		Help: "Times that a client was too slow for live events and went back to reading the log.",
-	}, transport)
 	return &Streams{
 		transports: newLabels(maxWords),
 		open:       newHandles(func(transport string) prometheus.Gauge { return open.WithLabelValues(transport) }),
 		delivered:  newHandles(func(transport string) prometheus.Counter { return delivered.WithLabelValues(transport) }),
 		replayed:   newHandles(func(transport string) prometheus.Counter { return replayed.WithLabelValues(transport) }),
-		behind:     newHandles(func(transport string) prometheus.Counter { return behind.WithLabelValues(transport) }),
 	}
 }
 
@@ -366,5 +365,29 @@ func newQuantileDescs() quantileDescs {
 		run:        desc("lari_run_duration_quantile_seconds", "lari_run_duration_seconds"),
 		wait:       desc("lari_run_queue_wait_quantile_seconds", "lari_run_queue_wait_seconds"),
 		firstToken: desc("lari_run_time_to_first_token_quantile_seconds", "lari_run_time_to_first_token_seconds"),
+	}
+}
+
+func newKnowledge(declare promauto.Factory) *Knowledge {
+	search := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_knowledge_search_duration_seconds",
+		Help:    "Time of a search in a tenant's knowledge, by outcome.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+	}, []string{"outcome"})
+	return &Knowledge{search: newHandles(func(outcome string) prometheus.Observer { return search.WithLabelValues(outcome) })}
+}
+
+func newFactDescs() factDescs {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	const everywhere = " Of the whole system, so every process exports the same: take the maximum."
+	return factDescs{
+		held:     desc("lari_runs_held", "Runs that are accepted and held back, by what holds them."+everywhere, "reason"),
+		disabled: desc("lari_webhook_endpoints_disabled", "Webhook endpoints that are disabled."+everywhere),
+		pending:  desc("lari_deliveries_pending", "Deliveries of events to remote connectors that are still tried."+everywhere),
+		oldest:   desc("lari_deliveries_oldest_pending_seconds", "Age of the oldest delivery that is still tried."+everywhere),
+		used:     desc("lari_quota_used", "What a tenant that was active in the last minutes has used of a quota: runs, tokens, US dollars or requests.", "tenant_id", "quota"),
+		limit:    desc("lari_quota_limit", "What such a tenant may use of a quota; absent where there is no limit.", "tenant_id", "quota"),
 	}
 }
