@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -136,20 +137,14 @@ func (f *Facts) snapshot() (all []prometheus.Metric) {
 
 // ActiveTenants gives the tenants with labels that did something within the window, in order.
 func (m *Metrics) ActiveTenants() []string {
-	m.window.mu.Lock()
-	defer m.window.mu.Unlock()
-	active := map[string]bool{}
-	for k, h := range m.window.http.series {
-		active[k.tenant] = active[k.tenant] || len(h) > 1
-	}
-	for k, h := range m.window.run.series {
-		active[k.name] = active[k.name] || len(h) > 1
-	}
-	var out []string
-	for _, tenant := range m.tenants.all() {
-		if active[tenant] {
-			out = append(out, tenant)
-		}
-	}
-	return out
+	w := m.window
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.now()
+	since := w.since(now)
+	requests := within(w.http, now, since, func(k httpKey) (string, bool) { return k.tenant, true })
+	runs := within(w.run, now, since, func(k outcomeKey) (string, bool) { return k.name, true })
+	return slices.DeleteFunc(m.tenants.all(), func(tenant string) bool {
+		return requests[tenant].count() == 0 && runs[tenant].count() == 0
+	})
 }
