@@ -9,7 +9,7 @@ import (
 )
 
 func newMetrics(c config.Metrics) *telemetry.Metrics {
-	return telemetry.New(telemetry.Options{MaxTenants: c.MaxTenants, MaxSeries: c.MaxSeries, Window: c.Window})
+	return telemetry.New(telemetry.Options{MaxTenants: c.MaxTenants, MaxSeries: c.MaxSeries, Window: c.Window, Native: c.Native})
 }
 
 // processName is how the process calls itself to those who ask what it measured.

@@ -31,7 +31,10 @@ type Options struct {
 	MaxTenants int           // tenants with labels of their own (LARI_METRICS_MAX_TENANTS); zero: 1000
 	MaxSeries  int           // series that carry a tenant (LARI_METRICS_MAX_SERIES); zero: 100,000
 	Window     time.Duration // of the quantiles (LARI_METRICS_WINDOW); zero: 5 minutes
-	Now        func() time.Time
+	// Native keeps native histograms beside the classic buckets of requests, runs and models
+	// (LARI_METRICS_NATIVE_HISTOGRAMS).
+	Native bool
+	Now    func() time.Time
 }
 
 // Metrics holds every metric of a process. All methods below it are safe for concurrent use and never
@@ -67,9 +70,9 @@ func New(o Options) *Metrics {
 	tenants.gate = newGate(o.MaxTenants, o.Window, o.Now)
 	b := newBudget(o.MaxSeries)
 	m := &Metrics{
-		HTTP:       newHTTP(declare, tenants, b),
-		Runs:       newRuns(declare, tenants, b),
-		Model:      newModel(declare, tenants, b),
+		HTTP:       newHTTP(declare, tenants, b, &o),
+		Runs:       newRuns(declare, tenants, b, &o),
+		Model:      newModel(declare, tenants, b, &o),
 		Tools:      newTools(declare),
 		Connectors: newConnectors(declare),
 		Reconciler: newReconciler(declare),
@@ -103,6 +106,15 @@ func (o *Options) complete() {
 	}
 }
 
+// native adds a native histogram to a classic one. Its buckets are at most a tenth wide, until there are
+// more than a hundred: then they are made wider.
+func (o *Options) native(h prometheus.HistogramOpts) prometheus.HistogramOpts {
+	if o.Native {
+		h.NativeHistogramBucketFactor, h.NativeHistogramMaxBucketNumber = 1.1, 100
+	}
+	return h
+}
+
 // seriesOf is how many series a histogram of such buckets is: those, +Inf, the sum and the count.
 func seriesOf(buckets []float64) int64 { return int64(len(buckets)) + 3 }
 
@@ -121,18 +133,18 @@ func (m *Metrics) Handler() http.Handler {
 	})
 }
 
-func newHTTP(declare promauto.Factory, tenants *labels, b *budget) *HTTP {
+func newHTTP(declare promauto.Factory, tenants *labels, b *budget, o *Options) *HTTP {
 	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
-	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
+	duration := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_http_request_duration_seconds",
 		Help:    "Time from the arrival of a request to the end of its response, by route pattern; beyond the budget of series a tenant's routes are _other, and the status is its class.",
 		Buckets: buckets,
-	}, []string{"tenant_id", "route", "method", "status"})
-	byRoute := declare.NewHistogramVec(prometheus.HistogramOpts{
+	}), []string{"tenant_id", "route", "method", "status"})
+	byRoute := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_http_route_duration_seconds",
 		Help:    "Time from the arrival of a request to the end of its response, of all tenants together, by route pattern.",
 		Buckets: buckets,
-	}, []string{"route", "method", "status"})
+	}), []string{"route", "method", "status"})
 	return &HTTP{
 		tenants: tenants,
 		routes:  newLabels(maxRoutes),
@@ -149,7 +161,7 @@ func newHTTP(declare promauto.Factory, tenants *labels, b *budget) *HTTP {
 	}
 }
 
-func newRuns(declare promauto.Factory, tenants *labels, b *budget) *Runs {
+func newRuns(declare promauto.Factory, tenants *labels, b *budget, o *Options) *Runs {
 	stops := []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 	firsts := []float64{.05, .1, .25, .5, 1, 2, 3, 5, 10, 30, 60}
 	waits := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
@@ -162,26 +174,26 @@ func newRuns(declare promauto.Factory, tenants *labels, b *budget) *Runs {
 		Name: "lari_runs_finished_total",
 		Help: "Runs that ended, by final status.",
 	}, []string{"tenant_id", "status"})
-	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
+	duration := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_run_duration_seconds",
 		Help:    "Time from the creation of a run to its end, by final status.",
 		Buckets: lengths,
-	}, []string{"tenant_id", "status"})
-	wait := declare.NewHistogramVec(prometheus.HistogramOpts{
+	}), []string{"tenant_id", "status"})
+	wait := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_run_queue_wait_seconds",
 		Help:    "Time from the creation of a run to its start.",
 		Buckets: waits,
-	}, []string{"tenant_id"})
-	firstToken := declare.NewHistogramVec(prometheus.HistogramOpts{
+	}), []string{"tenant_id"})
+	firstToken := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_run_time_to_first_token_seconds",
 		Help:    "Time from the creation of a run to the first text of its answer.",
 		Buckets: firsts,
-	}, []string{"tenant_id"})
-	stopped := declare.NewHistogramVec(prometheus.HistogramOpts{
+	}), []string{"tenant_id"})
+	stopped := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_run_cancel_to_stopped_seconds",
 		Help:    "Time from the request to cancel a run to its end.",
 		Buckets: stops,
-	}, []string{"tenant_id"})
+	}), []string{"tenant_id"})
 	return &Runs{
 		tenants:    tenants,
 		statuses:   newLabels(maxWords),
@@ -197,7 +209,7 @@ func newRuns(declare promauto.Factory, tenants *labels, b *budget) *Runs {
 	}
 }
 
-func newModel(declare promauto.Factory, tenants *labels, b *budget) *Model {
+func newModel(declare promauto.Factory, tenants *labels, b *budget, o *Options) *Model {
 	tokens := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_model_tokens_total",
 		Help: "Tokens that models were billed for, by direction (input, output).",
@@ -206,11 +218,11 @@ func newModel(declare promauto.Factory, tenants *labels, b *budget) *Model {
 		Name: "lari_model_cost_usd_total",
 		Help: "Price of the tokens in US dollars, as far as the model has a price.",
 	}, []string{"tenant_id", "provider", "model"})
-	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
+	duration := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_model_call_duration_seconds",
 		Help:    "Time of a whole turn of a model that ended well.",
 		Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300},
-	}, []string{"provider", "model"})
+	}), []string{"provider", "model"})
 	failures := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_model_errors_total",
 		Help: "Turns of a model that failed, by class of failure.",

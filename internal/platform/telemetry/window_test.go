@@ -146,3 +146,24 @@ func TestWindowsAreReadWhileWritten(t *testing.T) {
 	}
 	<-done
 }
+
+// Native histograms stand beside the classic buckets, from which the quantiles are.
+func TestNativeHistograms(t *testing.T) {
+	t.Parallel()
+	for _, native := range []bool{false, true} {
+		m := New(Options{Native: native})
+		for i := range 1000 {
+			m.HTTP.Observe("acme", "/v1/runs", http.MethodGet, http.StatusOK, time.Duration(i)*time.Millisecond)
+			m.Runs.Finished("acme", "completed", "run-1", time.Duration(i)*time.Second)
+		}
+		for _, name := range []string{"lari_http_request_duration_seconds", "lari_run_duration_seconds"} {
+			h := family(t, m, name).GetMetric()[0].GetHistogram()
+			if n := len(h.GetPositiveSpan()); n > 0 != native || len(h.GetBucket()) < 13 || len(h.GetPositiveDelta()) > 100 {
+				t.Errorf("%s, native %t: %d spans, %d buckets, %d classic ones", name, native, n, len(h.GetPositiveDelta()), len(h.GetBucket()))
+			}
+		}
+		if got, found := gauge(t, m, "lari_http_request_duration_quantile_seconds", "acme", "0.5"); !found || math.Abs(got-.5) > .01 {
+			t.Errorf("native %t: the median is %v", native, got)
+		}
+	}
+}
