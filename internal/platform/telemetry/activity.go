@@ -16,6 +16,7 @@ const (
 // such as the tenants of a nightly job, must not take the places of those that come to stay.
 type gate struct {
 	open   int // places that anybody may take
+	places int
 	window time.Duration
 	now    func() time.Time
 
@@ -25,13 +26,14 @@ type gate struct {
 }
 
 func newGate(places int, window time.Duration, now func() time.Time) *gate {
-	return &gate{open: places - places/4, window: window, now: now, seen: newSketch(watched)}
+	return &gate{open: places - places/4, places: places, window: window, now: now, seen: newSketch(watched)}
 }
 
-// admits counts the value and reports whether it may take one of the places, of which so many are taken.
-func (g *gate) admits(value string, taken int) bool {
-	if g == nil || taken < g.open {
-		return true
+// room gives how many places may be taken after the value has taken one, when so many are; where only those
+// that are active may, it counts the value.
+func (g *gate) room(value string, taken int) int {
+	if taken < g.open {
+		return g.open
 	}
 	now := g.now()
 	g.mu.Lock()
@@ -40,5 +42,8 @@ func (g *gate) admits(value string, taken int) bool {
 		g.seen.forget()
 		g.until = now.Add(g.window)
 	}
-	return g.seen.add(value) >= activeEnough
+	if g.seen.add(value) >= activeEnough {
+		return g.places
+	}
+	return 0
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -83,15 +84,15 @@ func busy(ctx context.Context) error {
 	return fault.Wrap(ctx.Err(), fault.Unavailable, "Too many callers ask for the metrics.").After(5 * time.Second)
 }
 
-// negotiate chooses between the two text forms.
+// negotiate chooses between the two text forms; what asks for neither gets the first.
 func negotiate(accept string) expfmt.Format {
-	header := map[string][]string{"Accept": {accept}}
-	switch format := expfmt.NegotiateIncludingOpenMetrics(header); format.FormatType() {
-	case expfmt.TypeOpenMetrics, expfmt.TypeTextPlain:
-		return format
-	default:
-		return expfmt.NewFormat(expfmt.TypeTextPlain)
+	forms := []expfmt.Format{expfmt.NewFormat(expfmt.TypeTextPlain)}
+	for _, version := range []string{expfmt.OpenMetricsVersion_1_0_0, expfmt.OpenMetricsVersion_0_0_1} {
+		if format, err := expfmt.NewOpenMetricsFormat(version); err == nil {
+			forms = append(forms, format)
+		}
 	}
+	return expfmt.NegotiateAccept(http.Header{"Accept": {accept}}, forms...)
 }
 
 // families gives the metrics as they were at most a second ago.

@@ -24,12 +24,9 @@ func TestFactsExpire(t *testing.T) {
 	names := []string{
 		"lari_runs_held", "lari_webhook_endpoints_disabled", "lari_deliveries_pending", "lari_deliveries_oldest_pending_seconds", "lari_quota_used", "lari_quota_limit",
 	}
-	var lines []string
-	for _, line := range []string{
+	lines := []string{
 		`lari_runs_held{reason="pause"} 3`, "lari_webhook_endpoints_disabled 1", "lari_deliveries_pending 2", "lari_deliveries_oldest_pending_seconds 90",
 		`lari_quota_used{quota="held_runs",tenant_id="acme"} 1`, `lari_quota_used{quota="runs_per_day",tenant_id="acme"} 7`, `lari_quota_limit{quota="runs_per_day",tenant_id="acme"} 100`,
-	} {
-		lines = append(lines, line)
 	}
 	page := expose(t, m)
 	for _, line := range lines {

@@ -48,10 +48,10 @@ func (l *labels) label(value string) string {
 		return label
 	case taken >= l.max || len(value) > maxLabelBytes || !utf8.ValidString(value): // the registry panics over invalid UTF-8
 		return LabelOther
-	case !l.gate.admits(value, taken):
-		return LabelOther
+	case l.gate != nil:
+		return l.admit(value, l.gate.room(value, taken))
 	default:
-		return l.admit(value)
+		return l.admit(value, l.max)
 	}
 }
 
@@ -70,13 +70,16 @@ func (l *labels) all() []string {
 	return slices.Sorted(maps.Keys(l.known))
 }
 
-func (l *labels) admit(value string) string {
+func (l *labels) admit(value string, room int) string {
+	if room == 0 {
+		return LabelOther
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if label, found := l.known[value]; found {
 		return label
 	}
-	if len(l.known) >= l.max {
+	if len(l.known) >= room {
 		return LabelOther
 	}
 	value = strings.Clone(value)

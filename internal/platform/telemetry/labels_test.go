@@ -74,7 +74,7 @@ func TestLabelsAdmitLosersOfARace(t *testing.T) {
 	t.Parallel()
 	l := newLabels(1)
 	for _, step := range []struct{ value, want string }{{"a", "a"}, {"a", "a"}, {"b", LabelOther}} {
-		if got := l.admit(step.value); got != step.want {
+		if got := l.admit(step.value, 1); got != step.want {
 			t.Errorf("admit(%q) = %q, want %q", step.value, got, step.want)
 		}
 	}

@@ -1,3 +1,5 @@
+// This file is long because it is the one place where metrics are declared.
+
 package telemetry
 
 import (
