@@ -113,6 +113,9 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 	}
 	// Shared parts are added to what the reflector made: it would write each of them out in full.
 	op = addedOperation(r, route)
+	op.Parameters = slices.DeleteFunc(op.Parameters, func(p openapi31.ParameterOrReference) bool {
+		return p.Parameter != nil && p.Parameter.Name == "Accept" // the media types of the answer say it (OpenAPI 3.1 §4.8.12.2.1)
+	})
 	for _, name := range sharedParameters(route) {
 		ref := openapi31.ParameterOrReference{}
 		ref.WithReference(openapi31.Reference{Ref: "#/components/parameters/" + name})

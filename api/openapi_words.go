@@ -20,6 +20,8 @@ func tagWords(tag string) string {
 		return "The machinery: workers, backlog, pauses; pause, drain and resume what begins new runs."
 	case "health":
 		return "Probes for load balancers and orchestrators. They need no credential."
+	case tagMetrics:
+		return "What the process that answers measured: quantiles of the last minutes, and everything for Prometheus."
 	case "quotas":
 		return "Limits of a tenant: what is allowed, what is used, when it is free again."
 	case tagRuns:

@@ -37,6 +37,8 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 	x := s.exchanges.get()
 	x.http, x.began, x.requestID = ctx, time.Now(), requestID(&ctx.Request.Header)
 	ctx.SetUserValue(exchangeKey{}, x)
+	s.begin()
+	defer s.end()
 	defer s.conclude(ctx, x)
 	if s.tracer != nil {
 		s.beginSpan(ctx, x)

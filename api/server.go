@@ -64,6 +64,8 @@ type Deps struct {
 	Trail   Trail             // may be nil while no route is for changes
 	Rate    Rate              // nil: requests are not limited
 	Observe Observe           // nil: nothing is measured
+	Begin   func()            // told of every request that arrives; nil: nobody is
+	End     func()            // told when its answer, or the first byte of a stream, is ready
 	Tracer  *tracing.Tracer   // nil: requests are not traced
 	Checks  []Check           // what readiness depends on
 	Version string            // of this program, for the API's description
@@ -73,15 +75,16 @@ type Deps struct {
 // Server serves a table of routes. It owns one goroutine per connection and two per stream, which end
 // with Shutdown.
 type Server struct {
-	app     *fiber.App
-	route   fasthttp.RequestHandler
-	adapter *adapter
-	observe Observe
-	tracer  *tracing.Tracer
-	log     *slog.Logger
-	stop    context.CancelCauseFunc
-	spec    []byte
-	table   []Entry
+	app        *fiber.App
+	route      fasthttp.RequestHandler
+	adapter    *adapter
+	observe    Observe
+	begin, end func()
+	tracer     *tracing.Tracer
+	log        *slog.Logger
+	stop       context.CancelCauseFunc
+	spec       []byte
+	table      []Entry
 
 	exchanges exchanges
 
@@ -133,7 +136,11 @@ func New(d Deps, routes []Route) (*Server, error) {
 
 func newServer(d Deps, routes []Route, spec []byte) *Server {
 	base, stop := context.WithCancelCause(context.Background())
-	s := &Server{observe: d.Observe, tracer: d.Tracer, log: d.Log, stop: stop, spec: spec}
+	idle := func() {}
+	s := &Server{observe: d.Observe, begin: idle, end: idle, tracer: d.Tracer, log: d.Log, stop: stop, spec: spec}
+	if d.Begin != nil && d.End != nil {
+		s.begin, s.end = d.Begin, d.End
+	}
 	if s.observe == nil {
 		s.observe = func(string, string, string, int, time.Duration) {}
 	}

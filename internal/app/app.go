@@ -90,14 +90,14 @@ type App struct {
 // New joins the parts. It connects to nothing yet: a database or Temporal that is away is reported by
 // the readiness probe and waited for.
 func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_ *App, err error) {
-	a := &App{cfg: cfg, options: o, log: log, Metrics: telemetry.New(telemetry.Options{MaxTenants: cfg.MetricsMaxTenants})}
+	a := &App{cfg: cfg, options: o, log: log, Metrics: newMetrics(cfg.Metrics)}
 	defer func() {
 		if err != nil {
 			a.Close()
 		}
 	}()
 	a.datadog, err = telemetry.NewDogStatsD(telemetry.DogStatsDOptions{
-		Network: cfg.DogStatsD.Network(), Address: cfg.DogStatsD.Address(), MaxTenants: cfg.MetricsMaxTenants, Log: log,
+		Network: cfg.DogStatsD.Network(), Address: cfg.DogStatsD.Address(), MaxTenants: cfg.Metrics.MaxTenants, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func (a *App) joinDomains() error {
 	guarded := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP, Timeout: webhook.AttemptLimit + webhookMargin})
 	browsing := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: true, MaxRedirects: tools.HTTPGetRedirects})
 	a.closers = append(a.closers, guarded.Close, browsing.Close)
-	registry, err := tools.New(tools.NewCurrentTime(time.Now), tools.NewCalculator(), tools.NewHTTPGet(browsing), tools.NewKnowledgeSearch(searcher{a.Knowledge}))
+	registry, err := tools.New(tools.NewCurrentTime(time.Now), tools.NewCalculator(), tools.NewHTTPGet(browsing), tools.NewKnowledgeSearch(searcher{a.Knowledge, a.Metrics.Knowledge}))
 	if err != nil {
 		return err
 	}

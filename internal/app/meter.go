@@ -63,7 +63,7 @@ func (m meter) Attempted(connector string, e connectors.Event, _ time.Duration, 
 	m.datadog.ConnectorAttempted(connector, string(e.Type.Hook()), outcome)
 	if err == nil {
 		lag := time.Since(e.At.Time)
-		m.metrics.Connectors.Delivered(connector, lag)
+		m.metrics.Connectors.Delivered(connector, e.RunID.String(), lag)
 		m.datadog.ConnectorDelivered(connector, lag)
 	}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -16,6 +17,7 @@ import (
 	"github.com/larirun/lari/internal/knowledge"
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/internal/threads"
@@ -150,10 +152,15 @@ func (p trail) Append(ctx context.Context, e auditconnector.Entry) error {
 }
 
 // searcher shows knowledge to the tools.
-type searcher struct{ knowledge *knowledge.Service }
+type searcher struct {
+	knowledge *knowledge.Service
+	metrics   *telemetry.Knowledge
+}
 
 func (p searcher) Search(ctx context.Context, query string, limit int) ([]tools.Hit, error) {
+	began := time.Now()
 	hits, err := p.knowledge.Search(ctx, query, limit)
+	p.metrics.Searched(err, time.Since(began))
 	if err != nil {
 		return nil, err
 	}

@@ -104,7 +104,7 @@ func TestSearcherShowsHits(t *testing.T) {
 	if err := service.Add(ctx, knowledge.Document{Title: "Refunds", URI: "doc/refunds", Body: "Refunds take five days."}); err != nil {
 		t.Fatal(err)
 	}
-	hits, err := searcher{service}.Search(ctx, "refunds", 3)
+	hits, err := searcher{service, telemetry.New(telemetry.Options{}).Knowledge}.Search(ctx, "refunds", 3)
 	if err != nil || len(hits) != 1 {
 		t.Fatalf("found %v, %v", hits, err)
 	}

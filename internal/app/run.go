@@ -94,6 +94,14 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		return nil
 	})
 	group.Go(func() error {
+		a.Metrics.RunWindow(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		a.showFacts(ctx)
+		return nil
+	})
+	group.Go(func() error {
 		a.showActive(ctx)
 		return nil
 	})
@@ -157,8 +165,8 @@ func (a *App) server() (*api.Server, error) {
 		Keys:    a.keys,
 		Trail:   a.audit,
 		Rate:    ratelimit.New(a.Quotas.Lease, time.Now, a.log),
-		Observe: a.Metrics.HTTP.Observe,
-		Tracer:  a.tracer,
+		Observe: a.Metrics.HTTP.Observe, Begin: a.Metrics.HTTP.Begin, End: a.Metrics.HTTP.End,
+		Tracer: a.tracer,
 		Checks: []api.Check{
 			{Name: "postgres", Run: a.DB.Ping},
 			{Name: "migrations", Run: a.migrated},
@@ -277,6 +285,7 @@ func (a *App) routes() []api.Route {
 		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
 		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries), api.ControlRoutes(a.Control), api.ExplainRoutes(a.Runs), api.QuotaRoutes(a.Quotas),
 		api.TenantRoutes(a.Tenants, a.Deletion), api.AnalyticsRoutes(a.Analytics), api.ScheduleRoutes(a.Schedules),
+		api.MetricsRoutes(a.Metrics, processName(), a.cfg.Metrics.Public),
 	} {
 		all = append(all, family...)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -211,4 +212,34 @@ func TestOldDeliveriesGoAndPendingOnesStay(t *testing.T) {
 	if n, err := r.Purge(r.ctx); n != 1 || err != nil {
 		t.Errorf("%d were removed, error %v; want the one that is old and over", n, err)
 	}
+}
+
+// The backlog holds what is still tried, and endpoints that are disabled and not removed, of every tenant.
+func TestBacklog(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	want := func(want deliveries.Backlog) {
+		t.Helper()
+		got, err := r.FindBacklog(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Oldest >= time.Hour && got.Oldest < time.Hour+time.Minute {
+			got.Oldest = time.Hour
+		}
+		if got != want {
+			t.Errorf("the backlog is %+v, want %+v", got, want)
+		}
+	}
+	want(deliveries.Backlog{})
+	r.endpoint(t, nil, event.RunStarted)
+	off, removed := r.endpoint(t, nil, event.RunError), r.endpoint(t, nil, event.RunError)
+	r.sql(t, `update webhook_endpoints set status = 'disabled', deleted_at = case when id = $2 then now() end where id in ($1, $2)`, off, removed)
+	if err := r.record(t, nil, deliveries.Posting{Type: event.RunStarted, Connectors: []string{"alerts"}}); err != nil {
+		t.Fatal(err)
+	}
+	r.sql(t, `update deliveries set created_at = now() - interval '1 hour', handed_at = now() where connector = 'alerts'`)
+	want(deliveries.Backlog{DisabledEndpoints: 1, Pending: 2, Oldest: time.Hour})
+	r.sql(t, `update deliveries set status = 'delivered', finished_at = now()`)
+	want(deliveries.Backlog{DisabledEndpoints: 1})
 }

@@ -18,6 +18,14 @@ func (s *Service) CountUnfinished(ctx context.Context) (Counts, error) {
 	return s.store.countUnfinished(ctx)
 }
 
+// CountHeld counts the held runs of every tenant by what holds them. For metrics: no caller's request leads
+// here.
+func (s *Service) CountHeld(ctx context.Context) (map[Hold]int64, error) {
+	ctx, stop := context.WithTimeout(postgres.AsSystem(ctx), activeLimit)
+	defer stop()
+	return s.store.countHeld(ctx)
+}
+
 // CountAllUnfinished counts those of every tenant, for who looks after the platform.
 func (s *Service) CountAllUnfinished(ctx context.Context) (Counts, error) {
 	return s.store.countAllUnfinished(postgres.AsSystem(ctx))

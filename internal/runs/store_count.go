@@ -35,3 +35,21 @@ func scanCounts(row pgx.CollectableRow) (Counts, error) {
 	err := row.Scan(&c.Active, &c.Queued, &c.Held)
 	return c, err
 }
+
+func (s store) countHeld(ctx context.Context) (map[Hold]int64, error) {
+	type held struct {
+		by Hold
+		n  int64
+	}
+	rows, err := postgres.All(ctx, s.db, `
+		select held_by, count(*) from agent_runs where status = 'queued' and held_by is not null group by held_by`, nil,
+		func(row pgx.CollectableRow) (h held, err error) {
+			err = row.Scan(&h.by, &h.n)
+			return h, err
+		})
+	counts := map[Hold]int64{}
+	for _, h := range rows {
+		counts[h.by] = h.n
+	}
+	return counts, err
+}

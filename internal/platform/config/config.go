@@ -47,8 +47,8 @@ type Config struct {
 	Models Models `section:"Models"`
 	Log    Log    `section:"Logs and metrics"`
 
-	MetricsMaxTenants int `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other"`
-	DogStatsD         DogStatsD
+	Metrics   Metrics
+	DogStatsD DogStatsD
 
 	Traces Traces `section:"Traces"`
 
@@ -97,6 +97,15 @@ type Traces struct {
 	Service  string          `env:"OTEL_SERVICE_NAME" default:"lari" rule:"text" doc:"service.name of the spans"`
 	Sampler  tracing.Sampler `env:"OTEL_TRACES_SAMPLER" default:"parentbased_always_on" doc:"which traces are kept: always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio; those that are parentbased follow the caller where it has decided"`
 	Ratio    float64         `env:"OTEL_TRACES_SAMPLER_ARG" default:"1" min:"0" max:"1" doc:"the share that the samplers with a ratio keep"`
+}
+
+// Metrics says what is measured, and who may see it at /v1/analytics/prometheus.
+type Metrics struct {
+	MaxTenants int           `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other. The last quarter goes to those that are active. The contract of series is in docs/metrics.md"`
+	MaxSeries  int           `env:"LARI_METRICS_MAX_SERIES" default:"100000" min:"1000" max:"10000000" doc:"series that carry a tenant; beyond a fifth of it a tenant's routes share _other, beyond half of it runs of tenants that had none do"`
+	Window     time.Duration `env:"LARI_METRICS_WINDOW" default:"5m" min:"20s" max:"1h" doc:"how far back the exported quantiles reach"`
+	Native     bool          `env:"LARI_METRICS_NATIVE_HISTOGRAMS" default:"false" doc:"native histograms beside the classic buckets of requests, runs and models, for a Prometheus that scrapes them from the admin port"`
+	Public     bool          `env:"LARI_METRICS_PUBLIC" default:"false" doc:"anybody may read every series at /v1/analytics/prometheus; in development only"`
 }
 
 // Reconcile says how it is noticed that Temporal closed the workflow of a run.

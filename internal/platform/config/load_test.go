@@ -58,7 +58,11 @@ func TestLoadDefaults(t *testing.T) {
 		{"Format", c.Log.Format, LogJSON},
 		{"BodyBytes", c.Limits.BodyBytes, Bytes(1 << 20)},
 		{"ConcurrentActivities", c.Worker.ConcurrentActivities, 200},
-		{"MetricsMaxTenants", c.MetricsMaxTenants, 1000},
+		{"Metrics.MaxTenants", c.Metrics.MaxTenants, 1000},
+		{"Metrics.MaxSeries", c.Metrics.MaxSeries, 100_000},
+		{"Metrics.Window", c.Metrics.Window, 5 * time.Minute},
+		{"Metrics.Native", c.Metrics.Native, false},
+		{"Metrics.Public", c.Metrics.Public, false},
 	} {
 		if check.got != check.want {
 			t.Errorf("%s = %v, want %v", check.name, check.got, check.want)
@@ -172,6 +176,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"LARI_LOG_LEVEL", "loud", "must be debug, info, warn or error"},
 		{"LARI_LOG_FORMAT", "xml", "must be json or text"},
 		{"LARI_METRICS_MAX_TENANTS", "-1", "from 1 to 100000"},
+		{"LARI_METRICS_MAX_SERIES", "10", "from 1000 to 10000000"},
+		{"LARI_METRICS_WINDOW", "1s", "20s"},
+		{"LARI_METRICS_PUBLIC", "true", "must be false unless LARI_ENV is development"},
 		{"LARI_BODY_LIMIT", "1MB", "KiB, MiB or GiB"},
 		{"LARI_BODY_LIMIT", "2GiB", "must be from 1KiB to 1GiB"},
 		{"LARI_BODY_LIMIT", "9223372036854775807GiB", "must be less than"},
@@ -204,6 +211,14 @@ func TestLoadAcceptsWebhookOverHTTP(t *testing.T) {
 }
 
 // Every variable at once: whatever its kind, a control character is refused and the variable named.
+func TestMetricsMayBePublicInDevelopment(t *testing.T) {
+	t.Parallel()
+	c := load(t, Environ([]string{"LARI_ENV=development", "LARI_METRICS_PUBLIC=true"}))
+	if !c.Metrics.Public {
+		t.Error("they are not")
+	}
+}
+
 func TestLoadReportsEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	environ := map[string]string{"LARI_UNKNOWN_THING": "x"}

@@ -22,7 +22,7 @@ func (c *Connectors) Attempted(connector, hook, outcome string) {
 	}).Inc()
 }
 
-// Delivered records how long after the event the attempt succeeded.
-func (c *Connectors) Delivered(connector string, lag time.Duration) {
-	c.lag.get(c.words.label(connector)).Observe(lag.Seconds())
+// Delivered records how long after the event the attempt succeeded. The run id becomes an exemplar.
+func (c *Connectors) Delivered(connector, runID string, lag time.Duration) {
+	observe(c.lag.get(c.words.label(connector)), lag, runID)
 }

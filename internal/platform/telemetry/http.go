@@ -13,12 +13,51 @@ type HTTP struct {
 	tenants  *labels
 	routes   *labels
 	duration *handles[httpKey, prometheus.Observer]
+	byRoute  *handles[httpKey, prometheus.Observer]
 	inFlight prometheus.Gauge
 }
 
+// httpKey is the labels of a series. A status below 10 is a class: 2 stands for 2xx.
 type httpKey struct {
 	tenant, route, method string
 	status                int
+}
+
+// noStatus is the status of an answer that had none.
+const noStatus = 999
+
+func (k httpKey) finest() bool { return k.status >= 100 }
+
+// coarser gives up route, method and the exact status, and then the tenant.
+func (k httpKey) coarser() httpKey {
+	if k.finest() {
+		return httpKey{tenant: k.tenant, route: LabelOther, method: LabelOther, status: k.status / 100}
+	}
+	k.tenant = LabelOther
+	return k
+}
+
+// httpRules are those of a tenant's requests. What is always made is one series for each class of status.
+func httpRules(b *budget, cost int64) rules[httpKey] {
+	return rules[httpKey]{budget: b, cost: cost, coarser: httpKey.coarser, limit: func(k httpKey) int64 {
+		switch {
+		case k.finest():
+			return b.routes
+		case k.tenant == LabelOther || k.tenant == LabelNone:
+			return unbounded
+		}
+		return b.total
+	}}
+}
+
+// routeRules are those of routes without a tenant.
+func routeRules(b *budget, cost int64) rules[httpKey] {
+	return rules[httpKey]{budget: b, cost: cost, coarser: httpKey.coarser, limit: func(k httpKey) int64 {
+		if k.finest() {
+			return b.rest
+		}
+		return unbounded
+	}}
 }
 
 // Begin counts a request as in flight until End.
@@ -32,9 +71,12 @@ func (h *HTTP) End() { h.inFlight.Dec() }
 func (h *HTTP) Observe(tenant, route, method string, status int, took time.Duration) {
 	key := httpKey{tenant: h.tenants.label(tenant), route: h.routes.label(route), method: methodLabel(method), status: status}
 	if status < 100 || status > 599 {
-		key.status = 0
+		key.status = noStatus
 	}
-	h.duration.get(key).Observe(took.Seconds())
+	seconds := took.Seconds()
+	h.duration.get(key).Observe(seconds)
+	key.tenant = ""
+	h.byRoute.get(key).Observe(seconds)
 }
 
 var knownMethods = [...]string{
@@ -53,8 +95,11 @@ func methodLabel(method string) string {
 }
 
 func statusText(status int) string {
-	if status == 0 {
+	switch {
+	case status == noStatus || status == noStatus/100:
 		return LabelOther
+	case status < 100:
+		return strconv.Itoa(status) + "xx"
 	}
 	return strconv.Itoa(status)
 }

@@ -1,3 +1,5 @@
+// This file is long because it is the one place where metrics are declared.
+
 package telemetry
 
 import (
@@ -12,6 +14,8 @@ import (
 
 const (
 	defaultMaxTenants = 1000
+	defaultMaxSeries  = 100_000
+	defaultWindow     = 5 * time.Minute
 	// Bounds of the labels whose values the configuration or the code chooses: far above what is used.
 	maxRoutes = 500
 	maxModels = 100
@@ -26,7 +30,13 @@ const (
 
 // Options of a process's metrics.
 type Options struct {
-	MaxTenants int // tenants with labels of their own (LARI_METRICS_MAX_TENANTS); zero: 1000
+	MaxTenants int           // tenants with labels of their own (LARI_METRICS_MAX_TENANTS); zero: 1000
+	MaxSeries  int           // series that carry a tenant (LARI_METRICS_MAX_SERIES); zero: 100,000
+	Window     time.Duration // of the quantiles (LARI_METRICS_WINDOW); zero: 5 minutes
+	// Native keeps native histograms beside the classic buckets of requests, runs and models
+	// (LARI_METRICS_NATIVE_HISTOGRAMS).
+	Native bool
+	Now    func() time.Time
 }
 
 // Metrics holds every metric of a process. All methods below it are safe for concurrent use and never
@@ -41,34 +51,74 @@ type Metrics struct {
 	Streams    *Streams
 	Events     *Events
 	Audit      *Audit
+	Knowledge  *Knowledge
+	Facts      *Facts
 
 	registry *prometheus.Registry
+	tenants  *labels
+
+	window     *window
+	quantiles  *quantileGauges
+	exposition *exposition
 }
 
 // New declares the metrics in a registry of their own, beside those of the Go runtime and the process.
 func New(o Options) *Metrics {
-	if o.MaxTenants <= 0 {
-		o.MaxTenants = defaultMaxTenants
-	}
+	o.complete()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	declare := promauto.With(registry)
-	tenants := newLabels(o.MaxTenants) // one list for all metrics: a tenant has its label everywhere or nowhere
-	runs := newRuns(declare, tenants)
-	registry.MustRegister(runs.active)
-	return &Metrics{
-		HTTP:       newHTTP(declare, tenants),
-		Runs:       runs,
-		Model:      newModel(declare, tenants),
+	tenants := newLabels(o.MaxTenants) // one list for all metrics
+	tenants.gate = newGate(o.MaxTenants, o.Window, o.Now)
+	b := newBudget(o.MaxSeries)
+	m := &Metrics{
+		HTTP:       newHTTP(declare, tenants, b, &o),
+		Runs:       newRuns(declare, tenants, b, &o),
+		Model:      newModel(declare, tenants, b, &o),
 		Tools:      newTools(declare),
 		Connectors: newConnectors(declare),
 		Reconciler: newReconciler(declare),
 		Streams:    newStreams(declare),
 		Events:     newEvents(declare),
 		Audit:      newAudit(declare),
+		Knowledge:  newKnowledge(declare),
+		Facts:      newFacts(tenants, b, o.Now),
 		registry:   registry,
+		tenants:    tenants,
+	}
+	m.window = newWindow(m, o)
+	m.quantiles = newQuantileGauges(m.window, o.Now)
+	m.exposition = newExposition(registry, o.Now)
+	registry.MustRegister(m.Runs.active, m.quantiles, m.Facts)
+	return m
+}
+
+func (o *Options) complete() {
+	if o.MaxTenants <= 0 {
+		o.MaxTenants = defaultMaxTenants
+	}
+	if o.MaxSeries <= 0 {
+		o.MaxSeries = defaultMaxSeries
+	}
+	if o.Window <= 0 {
+		o.Window = defaultWindow
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 }
+
+// native adds a native histogram to a classic one. Its buckets are at most a tenth wide, until there are
+// more than a hundred: then they are made wider.
+func (o *Options) native(h prometheus.HistogramOpts) prometheus.HistogramOpts {
+	if o.Native {
+		h.NativeHistogramBucketFactor, h.NativeHistogramMaxBucketNumber = 1.1, 100
+	}
+	return h
+}
+
+// seriesOf is how many series a histogram of such buckets is: those, +Inf, the sum and the count.
+func seriesOf(buckets []float64) int64 { return int64(len(buckets)) + 3 }
 
 // Registry gives the registry, for reading the metrics back and for collectors of other packages.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
@@ -85,26 +135,39 @@ func (m *Metrics) Handler() http.Handler {
 	})
 }
 
-func newHTTP(declare promauto.Factory, tenants *labels) *HTTP {
-	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
+func newHTTP(declare promauto.Factory, tenants *labels, b *budget, o *Options) *HTTP {
+	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	duration := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_http_request_duration_seconds",
-		Help:    "Time from the arrival of a request to the end of its response, by route pattern.",
-		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-	}, []string{"tenant_id", "route", "method", "status"})
+		Help:    "Time from the arrival of a request to the end of its response, by route pattern; beyond the budget of series a tenant's routes are _other, and the status is its class.",
+		Buckets: buckets,
+	}), []string{"tenant_id", "route", "method", "status"})
+	byRoute := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
+		Name:    "lari_http_route_duration_seconds",
+		Help:    "Time from the arrival of a request to the end of its response, of all tenants together, by route pattern.",
+		Buckets: buckets,
+	}), []string{"route", "method", "status"})
 	return &HTTP{
 		tenants: tenants,
 		routes:  newLabels(maxRoutes),
-		duration: newHandles(func(k httpKey) prometheus.Observer {
+		duration: newBudgeted(httpRules(b, seriesOf(buckets)), func(k httpKey) prometheus.Observer {
 			return duration.WithLabelValues(k.tenant, k.route, k.method, statusText(k.status))
+		}),
+		byRoute: newBudgeted(routeRules(b, seriesOf(buckets)), func(k httpKey) prometheus.Observer {
+			return byRoute.WithLabelValues(k.route, k.method, statusText(k.status))
 		}),
 		inFlight: declare.NewGauge(prometheus.GaugeOpts{
 			Name: "lari_http_requests_in_flight",
-			Help: "Requests being answered now, streams included.",
+			Help: "Requests being answered now; a stream until its first byte (lari_streams_open has the others).",
 		}),
 	}
 }
 
-func newRuns(declare promauto.Factory, tenants *labels) *Runs {
+func newRuns(declare promauto.Factory, tenants *labels, b *budget, o *Options) *Runs {
+	stops := []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	firsts := []float64{.05, .1, .25, .5, 1, 2, 3, 5, 10, 30, 60}
+	waits := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+	lengths := []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400}
 	started := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_runs_started_total",
 		Help: "Runs that began to execute.",
@@ -113,42 +176,42 @@ func newRuns(declare promauto.Factory, tenants *labels) *Runs {
 		Name: "lari_runs_finished_total",
 		Help: "Runs that ended, by final status.",
 	}, []string{"tenant_id", "status"})
-	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
+	duration := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_run_duration_seconds",
 		Help:    "Time from the creation of a run to its end, by final status.",
-		Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400},
-	}, []string{"tenant_id", "status"})
-	wait := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Buckets: lengths,
+	}), []string{"tenant_id", "status"})
+	wait := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_run_queue_wait_seconds",
 		Help:    "Time from the creation of a run to its start.",
-		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300},
-	}, []string{"tenant_id"})
-	firstToken := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Buckets: waits,
+	}), []string{"tenant_id"})
+	firstToken := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_run_time_to_first_token_seconds",
 		Help:    "Time from the creation of a run to the first text of its answer.",
-		Buckets: []float64{.05, .1, .25, .5, 1, 2, 3, 5, 10, 30, 60},
-	}, []string{"tenant_id"})
-	stopped := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Buckets: firsts,
+	}), []string{"tenant_id"})
+	stopped := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_run_cancel_to_stopped_seconds",
 		Help:    "Time from the request to cancel a run to its end.",
-		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
-	}, []string{"tenant_id"})
+		Buckets: stops,
+	}), []string{"tenant_id"})
 	return &Runs{
 		tenants:    tenants,
 		statuses:   newLabels(maxWords),
-		started:    newHandles(func(tenant string) prometheus.Counter { return started.WithLabelValues(tenant) }),
-		finished:   newHandles(func(k outcomeKey) prometheus.Counter { return finished.WithLabelValues(k.name, k.outcome) }),
-		duration:   newHandles(func(k outcomeKey) prometheus.Observer { return duration.WithLabelValues(k.name, k.outcome) }),
-		wait:       newHandles(func(tenant string) prometheus.Observer { return wait.WithLabelValues(tenant) }),
-		firstToken: newHandles(func(tenant string) prometheus.Observer { return firstToken.WithLabelValues(tenant) }),
-		stopped:    newHandles(func(tenant string) prometheus.Observer { return stopped.WithLabelValues(tenant) }),
+		started:    newBudgeted(plainRules(b, 1), func(tenant string) prometheus.Counter { return started.WithLabelValues(tenant) }),
+		finished:   newBudgeted(outcomeRules(b, 1), func(k outcomeKey) prometheus.Counter { return finished.WithLabelValues(k.name, k.outcome) }),
+		duration:   newBudgeted(outcomeRules(b, seriesOf(lengths)), func(k outcomeKey) prometheus.Observer { return duration.WithLabelValues(k.name, k.outcome) }),
+		wait:       newBudgeted(plainRules(b, seriesOf(waits)), func(tenant string) prometheus.Observer { return wait.WithLabelValues(tenant) }),
+		firstToken: newBudgeted(plainRules(b, seriesOf(firsts)), func(tenant string) prometheus.Observer { return firstToken.WithLabelValues(tenant) }),
+		stopped:    newBudgeted(plainRules(b, seriesOf(stops)), func(tenant string) prometheus.Observer { return stopped.WithLabelValues(tenant) }),
 		active: newActiveRuns(tenants, maxActiveRuns, prometheus.NewDesc("lari_runs_active",
 			"Runs that have started and not ended, one series each; what is above the bound is counted in run_id _other.",
 			[]string{"tenant_id", "workspace_id", "run_id"}, nil)),
 	}
 }
 
-func newModel(declare promauto.Factory, tenants *labels) *Model {
+func newModel(declare promauto.Factory, tenants *labels, b *budget, o *Options) *Model {
 	tokens := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_model_tokens_total",
 		Help: "Tokens that models were billed for, by direction (input, output).",
@@ -157,11 +220,11 @@ func newModel(declare promauto.Factory, tenants *labels) *Model {
 		Name: "lari_model_cost_usd_total",
 		Help: "Price of the tokens in US dollars, as far as the model has a price.",
 	}, []string{"tenant_id", "provider", "model"})
-	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
+	duration := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_model_call_duration_seconds",
 		Help:    "Time of a whole turn of a model that ended well.",
 		Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300},
-	}, []string{"provider", "model"})
+	}), []string{"provider", "model"})
 	failures := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_model_errors_total",
 		Help: "Turns of a model that failed, by class of failure.",
@@ -170,10 +233,10 @@ func newModel(declare promauto.Factory, tenants *labels) *Model {
 		tenants: tenants,
 		words:   newLabels(maxWords),
 		models:  newLabels(maxModels),
-		tokens: newHandles(func(k tokensKey) prometheus.Counter {
+		tokens: newBudgeted(tokensRules(b), func(k tokensKey) prometheus.Counter {
 			return tokens.WithLabelValues(k.tenant, k.provider, k.model, k.direction)
 		}),
-		cost: newHandles(func(k tokensKey) prometheus.Counter {
+		cost: newBudgeted(tokensRules(b), func(k tokensKey) prometheus.Counter {
 			return cost.WithLabelValues(k.tenant, k.provider, k.model)
 		}),
 		duration: newHandles(func(k modelKey) prometheus.Observer { return duration.WithLabelValues(k.provider, k.model) }),
@@ -246,16 +309,11 @@ func newStreams(declare promauto.Factory) *Streams {
 		Name: "lari_stream_events_replayed_total",
 		Help: "Events read from the log for a client, when it joined or had fallen behind.",
 	}, transport)
-	behind := declare.NewCounterVec(prometheus.CounterOpts{
-		Name: "lari_stream_fallbacks_total",
-		Help: "Times that a client was too slow for live events and went back to reading the log.",
-	}, transport)
 	return &Streams{
 		transports: newLabels(maxWords),
 		open:       newHandles(func(transport string) prometheus.Gauge { return open.WithLabelValues(transport) }),
 		delivered:  newHandles(func(transport string) prometheus.Counter { return delivered.WithLabelValues(transport) }),
 		replayed:   newHandles(func(transport string) prometheus.Counter { return replayed.WithLabelValues(transport) }),
-		behind:     newHandles(func(transport string) prometheus.Counter { return behind.WithLabelValues(transport) }),
 	}
 }
 
@@ -308,5 +366,42 @@ func poolDescs(pool string) poolMetrics {
 		waitSeconds: desc("acquire_wait_seconds_total", "Time spent waiting because no connection was idle."),
 		opened:      desc("opened_connections_total", "Connections opened."),
 		retired:     desc("retired_connections_total", "Connections closed, by reason (age, idle).", "reason"),
+	}
+}
+
+func newQuantileDescs() quantileDescs {
+	labels := []string{"tenant_id", "quantile"}
+	desc := func(name, of string) *prometheus.Desc {
+		return prometheus.NewDesc(name, "Quantiles of "+of+" within the last minutes (LARI_METRICS_WINDOW), of this process, as histogram_quantile gives them.", labels, nil)
+	}
+	return quantileDescs{
+		http:       desc("lari_http_request_duration_quantile_seconds", "lari_http_request_duration_seconds"),
+		run:        desc("lari_run_duration_quantile_seconds", "lari_run_duration_seconds"),
+		wait:       desc("lari_run_queue_wait_quantile_seconds", "lari_run_queue_wait_seconds"),
+		firstToken: desc("lari_run_time_to_first_token_quantile_seconds", "lari_run_time_to_first_token_seconds"),
+	}
+}
+
+func newKnowledge(declare promauto.Factory) *Knowledge {
+	search := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_knowledge_search_duration_seconds",
+		Help:    "Time of a search in a tenant's knowledge, by outcome.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+	}, []string{"outcome"})
+	return &Knowledge{search: newHandles(func(outcome string) prometheus.Observer { return search.WithLabelValues(outcome) })}
+}
+
+func newFactDescs() factDescs {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	const everywhere = " Of the whole system, so every process exports the same: take the maximum."
+	return factDescs{
+		held:     desc("lari_runs_held", "Runs that are accepted and held back, by what holds them."+everywhere, "reason"),
+		disabled: desc("lari_webhook_endpoints_disabled", "Webhook endpoints that are disabled."+everywhere),
+		pending:  desc("lari_deliveries_pending", "Deliveries of events to remote connectors that are still tried."+everywhere),
+		oldest:   desc("lari_deliveries_oldest_pending_seconds", "Age of the oldest delivery that is still tried."+everywhere),
+		used:     desc("lari_quota_used", "What a tenant that was active in the last minutes has used of a quota: runs, tokens, US dollars or requests.", "tenant_id", "quota"),
+		limit:    desc("lari_quota_limit", "What such a tenant may use of a quota; absent where there is no limit.", "tenant_id", "quota"),
 	}
 }

@@ -8,7 +8,6 @@ type Streams struct {
 	open       *handles[string, prometheus.Gauge]
 	delivered  *handles[string, prometheus.Counter]
 	replayed   *handles[string, prometheus.Counter]
-	behind     *handles[string, prometheus.Counter]
 }
 
 // Opened counts a client that came.
@@ -26,6 +25,3 @@ func (s *Streams) Delivered(transport string, events int) {
 func (s *Streams) Replayed(transport string, events int) {
 	s.replayed.get(s.transports.label(transport)).Add(float64(max(events, 0)))
 }
-
-// FellBack counts a client that was too slow for live events.
-func (s *Streams) FellBack(transport string) { s.behind.get(s.transports.label(transport)).Inc() }

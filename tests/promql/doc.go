@@ -1,0 +1,2 @@
+// Package promql asks Prometheus' own engine what the process computes itself.
+package promql
