@@ -16,7 +16,7 @@ PKG     :=
 RUN     :=
 FLAGS   :=
 ARGS    :=
-TIMEOUT := 10m
+TIMEOUT := 20m
 FUZZTIME := 10s
 
 gotool = go run ./tests/gotool
