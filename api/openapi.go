@@ -231,7 +231,8 @@ func problemStatuses(route *Route) []int {
 	if route.Permission != auth.Public {
 		statuses = append(statuses, 401, 403, 429)
 	}
-	if len(route.plan.path) > 0 {
+	// The platform may name a tenant that does not exist, and a change for it finds none.
+	if len(route.plan.path) > 0 || route.Permission != auth.Public && route.mutates() {
 		statuses = append(statuses, 404)
 	}
 	if route.Method != http.MethodGet {

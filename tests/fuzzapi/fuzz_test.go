@@ -58,6 +58,7 @@ func TestRequests(t *testing.T) {
 		nobody.Do(t, "GET", path, nil).Want(t, 200)
 	}
 	w.client.CloseIdleConnections()
+	w.stopAll(t)
 	harness.Eventually(t, 30*time.Second, "the streams and requests are gone", func() bool { return ours() <= before+workers })
 }
 

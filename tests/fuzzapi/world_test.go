@@ -20,6 +20,7 @@ import (
 
 // world is the whole program with two tenants.
 type world struct {
+	system   *harness.System
 	process  *harness.Process
 	doc      *contract.Document
 	client   *http.Client
@@ -49,10 +50,21 @@ func newWorld(t *testing.T, workers int) *world {
 	}
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(receiver.Close)
-	w := &world{process: p, doc: doc, client: harness.Client(t, workers), receiver: receiver.URL, owners: owners{of: map[string]int{}}}
+	w := &world{system: s, process: p, doc: doc, client: harness.Client(t, workers), receiver: receiver.URL, owners: owners{of: map[string]int{}}}
 	w.client.Timeout = 0 // each request has its own
 	w.both = []*tenant{w.newTenant(t, 0), w.newTenant(t, 1)}
 	return w
+}
+
+// stopAll asks every run that is left to stop, also those of tenants that were replaced: a request that waits for
+// one which is held would go on waiting for minutes. The dispatcher takes it from there.
+func (w *world) stopAll(t *testing.T) {
+	t.Helper()
+	_, err := w.system.Database.Conn(t).Exec(t.Context(), `update agent_runs set cancel_requested_by = 'test', cancel_reason = 'over',
+		cancel_requested_at = now() - interval '1 minute' where status in ('queued', 'running', 'waiting')`)
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (w *world) tenants() []*tenant {
