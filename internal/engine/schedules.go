@@ -24,8 +24,8 @@ import (
 var _ schedules.Engine = (*Engine)(nil)
 
 // scheduleLimit bounds one call about a schedule. Temporal's own worker answers them, which takes some seconds to
-// begin in a namespace that has had no schedule.
-const scheduleLimit = 10 * time.Second
+// begin in a namespace that has had no schedule; a caller who waits ten is answered before he gives up.
+const scheduleLimit = 7 * time.Second
 
 // CreateSchedule makes a schedule; one that exists is no error.
 func (e *Engine) CreateSchedule(ctx context.Context, d schedules.Definition) error {
