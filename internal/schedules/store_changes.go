@@ -54,6 +54,14 @@ func scanChange(r pgx.CollectableRow) (c change, err error) {
 
 func (s store) addChange(ctx context.Context, c change) error {
 	_, err := s.db.Exec(ctx, `insert into schedule_changes (`+changeColumns+`) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, c.values()...)
+	return ofNothing(err)
+}
+
+// ofNothing gives a change of a schedule that was deleted since it was read the word for that.
+func ofNothing(err error) error {
+	if postgres.ForeignKeyViolation(err) != "" {
+		return notFound()
+	}
 	return err
 }
 
@@ -67,7 +75,7 @@ func (s store) addTrigger(ctx context.Context, c change) (added bool, err error)
 				returning true`,
 			Args: c.values(), Read: postgres.Row(&added, nil, pgx.RowTo[bool]),
 		})
-	return added, err
+	return added, ofNothing(err)
 }
 
 func (s store) removeChange(ctx context.Context, id uuid.UUID) error {
