@@ -116,7 +116,7 @@ func scanShown(row pgx.CollectableRow) (Run, error) {
 
 // shown gives a run as callers see it.
 func (s store) shown(ctx context.Context, id uuid.UUID) (Run, error) {
-	r, found, err := postgres.One(ctx, s.db, `select `+shownColumns+` from agent_runs where id = $1`, []any{id}, scanShown)
+	r, found, err := postgres.Lookup(ctx, s.db, `select `+shownColumns+` from agent_runs where id = $1`, []any{id}, scanShown)
 	return r, existing(id, found, err)
 }
 

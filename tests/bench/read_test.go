@@ -78,19 +78,23 @@ func bareServer(t *testing.T, s *harness.System) string {
 	return "http://" + ln.Addr().String()
 }
 
-// hammer asks for the URL over and over and gives the answers per second.
-func hammer(t *testing.T, client *fasthttp.Client, url, token string) float64 {
+// reading is what one reader asks for.
+type reading struct{ url, token string }
+
+// hammer asks over and over, reader i for its reading, and gives the answers per second.
+func hammer(t *testing.T, client *fasthttp.Client, of []reading) float64 {
 	t.Helper()
 	var answers atomic.Int64
 	var all sync.WaitGroup
 	end := time.Now().Add(readFor)
-	for range readers {
+	for i := range readers {
+		mine := of[i%len(of)]
 		all.Go(func() {
 			req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 			defer fasthttp.ReleaseRequest(req)
 			defer fasthttp.ReleaseResponse(resp)
-			req.SetRequestURI(url)
-			req.Header.Set("Authorization", "Bearer "+token)
+			req.SetRequestURI(mine.url)
+			req.Header.Set("Authorization", "Bearer "+mine.token)
 			for time.Now().Before(end) {
 				if err := client.Do(req, resp); err != nil || resp.StatusCode() != 200 {
 					t.Errorf("status %d, %v", resp.StatusCode(), err)
@@ -105,12 +109,24 @@ func hammer(t *testing.T, client *fasthttp.Client, url, token string) float64 {
 }
 
 // TestRead compares reading a run through everything (token, tenant, permission, row security, view) with a
-// handler that does the query and nothing else.
+// handler that does the query and nothing else: one run, and one for each reader, of a tenant of its own.
 func TestRead(t *testing.T) {
 	s := harness.NewSystem(t)
-	x := s.Start(t, harness.All).NewTenant(t, agents.Config{})
-	run, _, _ := lari(t, x)
-	bare, ours := bareServer(t, s)+"/v1/runs/"+run.String(), x.URL+"/v1/runs/"+run.String()
+	p := s.Start(t, harness.All)
+	bare := bareServer(t, s)
+	var of [2][]reading
+	for range readers {
+		x := p.NewTenant(t, agents.Config{})
+		run, _, _ := lari(t, x)
+		of[0] = append(of[0], reading{bare + "/v1/runs/" + run.String(), x.Token})
+		of[1] = append(of[1], reading{x.URL + "/v1/runs/" + run.String(), x.Token})
+	}
+	readPaired(t, "one run", of[0][:1], of[1][:1])
+	readPaired(t, fmt.Sprintf("runs of %d tenants", readers), of[0], of[1])
+}
+
+func readPaired(t *testing.T, what string, bare, ours []reading) {
+	t.Helper()
 	client := &fasthttp.Client{MaxConnsPerHost: readers}
 	defer client.CloseIdleConnections()
 	var rates [2][]float64
@@ -120,7 +136,7 @@ func TestRead(t *testing.T) {
 		var pair [2]float64
 		first := rand.IntN(2) //nolint:gosec // chance is all it is
 		for _, which := range []int{first, 1 - first} {
-			pair[which] = hammer(t, client, []string{bare, ours}[which], x.Token)
+			pair[which] = hammer(t, client, [][]reading{bare, ours}[which])
 		}
 		if round < readRounds/10 { // warm-up
 			continue
@@ -131,6 +147,6 @@ func TestRead(t *testing.T) {
 		slices.Sort(all)
 	}
 	mid, n := len(ratios)/2, len(ratios)
-	fmt.Printf("GET of a run, %d at once: bare %.0f/s, lari %.0f/s (medians)\nRATIO lari/bare GET of a run, paired: %.2f (half of them between %.2f and %.2f; at least 0.70)\n",
-		readers, rates[0][mid], rates[1][mid], ratios[mid], ratios[n/4], ratios[3*n/4])
+	fmt.Printf("GET of %s, %d at once: bare %.0f/s, lari %.0f/s (medians)\nRATIO lari/bare GET of %s, paired: %.2f (half of them between %.2f and %.2f; at least 0.70)\n",
+		what, readers, rates[0][mid], rates[1][mid], what, ratios[mid], ratios[n/4], ratios[3*n/4])
 }

@@ -29,8 +29,9 @@ type Config struct {
 
 // DB is a pool of connections whose statements always carry a role and a tenant.
 type DB struct {
-	pool *pgxpool.Pool
-	log  *slog.Logger
+	pool    *pgxpool.Pool
+	lookups *lookups
+	log     *slog.Logger
 }
 
 // Open prepares a pool. It does not connect: a database that is down makes statements fail with
@@ -63,7 +64,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the connection pool: %w", err)
 	}
-	return &DB{pool: pool, log: log}, nil
+	return &DB{pool: pool, lookups: newLookups(pc.MaxConns), log: log}, nil
 }
 
 // closeWithin bounds how long Close waits for a server that does not answer.

@@ -63,9 +63,13 @@ func (p *proxy) up() {
 				continue
 			}
 			p.mu.Lock()
-			p.conns = append(p.conns, client, server)
+			if p.listener != listener { // it went down meanwhile
+				_, _ = client.Close(), server.Close()
+			} else {
+				p.conns = append(p.conns, client, server)
+				p.join(client, server)
+			}
 			p.mu.Unlock()
-			p.join(client, server)
 		}
 	})
 }
@@ -73,11 +77,13 @@ func (p *proxy) up() {
 // down refuses new connections and breaks those that are.
 func (p *proxy) down() {
 	p.mu.Lock()
-	_ = p.listener.Close()
+	if p.listener != nil {
+		_ = p.listener.Close()
+	}
+	p.listener = nil
 	p.mu.Unlock()
 	p.cut()
 	p.wg.Wait()
-	p.cut() // one may have been accepted meanwhile
 }
 
 // cut breaks the connections that are.
