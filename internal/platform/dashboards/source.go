@@ -14,7 +14,6 @@ type Source struct {
 	Rows, Time, Value string
 	Key               string
 	Labels            map[string]string
-	Scale             float64 // what Value is to be multiplied by to be in the query's unit; zero: 1
 }
 
 // ofWindow is a figure of the process's sliding window.
