@@ -42,11 +42,11 @@ func connectors() Dashboard {
 			}},
 			{"Lag", []Panel{
 				{
-					ID: "webhook_lag", Kind: Timeseries, Unit: Seconds, Title: english("Lag of webhooks"), Thresholds: shares(10, 60), Links: []Link{ToRun},
+					ID: "webhook_lag", Kind: Timeseries, Unit: Seconds, Title: english("Lag of webhooks"), Thresholds: shares(10, 60),
 					Description: english("From an event to its delivery, attempts that failed included."), Queries: percentiles(lag, []string{`connector=~"webhook.*"`}, nil),
 				},
 				{
-					ID: "lag", Kind: Timeseries, Unit: Seconds, Title: english("Lag p95 by connector"), Links: []Link{ToRun},
+					ID: "lag", Kind: Timeseries, Unit: Seconds, Title: english("Lag p95 by connector"),
 					Description: english("From an event to its delivery."),
 					Queries:     []Query{{ID: "n", Legend: "{{connector}}", PromQL: quantile("0.95", lag, nil, "connector")}},
 				},

@@ -102,11 +102,11 @@ func modelPanels() []Panel {
 			}},
 		},
 		{
-			ID: "turn_duration", Kind: Timeseries, Unit: Seconds, Title: english("Duration of a turn"), Links: []Link{ToRun},
+			ID: "turn_duration", Kind: Timeseries, Unit: Seconds, Title: english("Duration of a turn"),
 			Description: english("Of a whole turn that ended well. The dots are runs."), Queries: percentiles(took, nil, nil),
 		},
 		{
-			ID: "turn_by_model", Kind: Timeseries, Unit: Seconds, Title: english("Duration p95 by model"), Links: []Link{ToRun},
+			ID: "turn_by_model", Kind: Timeseries, Unit: Seconds, Title: english("Duration p95 by model"),
 			Description: english("Of a whole turn that ended well."),
 			Queries:     []Query{{ID: "n", Legend: model, PromQL: quantile("0.95", took, nil, "provider", "model")}},
 		},

@@ -35,24 +35,24 @@ func runTimes() []Panel {
 			Queries:     []Query{{ID: "n", Legend: "failed", PromQL: share(runsFinished, tenants, failedRuns)}},
 		},
 		{
-			ID: "queue_wait", Kind: Timeseries, Unit: Seconds, Title: english("Queue wait"), Thresholds: shares(5, 60), Links: []Link{ToRun},
+			ID: "queue_wait", Kind: Timeseries, Unit: Seconds, Title: english("Queue wait"), Thresholds: shares(5, 60),
 			Description: english("From the creation of a run to its start, holds included. The dots are runs."), Queries: percentiles(queueWait, tenants, nil),
 		},
 		{
-			ID: "first_token", Kind: Timeseries, Unit: Seconds, Title: english("Time to first token"), Thresholds: shares(3, 10), Links: []Link{ToRun},
+			ID: "first_token", Kind: Timeseries, Unit: Seconds, Title: english("Time to first token"), Thresholds: shares(3, 10),
 			Description: english("From the creation of a run to the first text of its answer."), Queries: percentiles(firstToken, tenants, nil),
 		},
 		{
-			ID: "duration", Kind: Timeseries, Unit: Seconds, Title: english("Duration"), Links: []Link{ToRun},
+			ID: "duration", Kind: Timeseries, Unit: Seconds, Title: english("Duration"),
 			Description: english("From the creation of a run to its end, waiting included."), Queries: percentiles(runDuration, tenants, nil),
 		},
 		{
-			ID: "duration_by_status", Kind: Timeseries, Unit: Seconds, Title: english("Duration p95 by status"), Links: []Link{ToRun},
+			ID: "duration_by_status", Kind: Timeseries, Unit: Seconds, Title: english("Duration p95 by status"),
 			Description: english("Failed runs that take long wait for what does not come."),
 			Queries:     []Query{{ID: "n", Legend: "{{status}}", PromQL: quantile("0.95", runDuration, tenants, "status")}},
 		},
 		{
-			ID: "cancel", Kind: Timeseries, Unit: Seconds, Title: english("Cancel to stopped"), Thresholds: shares(1, 10), Links: []Link{ToRun},
+			ID: "cancel", Kind: Timeseries, Unit: Seconds, Title: english("Cancel to stopped"), Thresholds: shares(1, 10),
 			Description: english("From the request to cancel a run to its end."), Queries: percentiles(cancelling, tenants, nil),
 		},
 		{

@@ -54,7 +54,7 @@ func streams() Dashboard {
 					Description: english("Time of a transaction that appends to the log."), Queries: percentiles(eventAppend, nil, nil),
 				},
 				{
-					ID: "first_token", Kind: Timeseries, Unit: Seconds, Width: 6, Title: english("Time to first token"), Thresholds: shares(3, 10), Links: []Link{ToRun},
+					ID: "first_token", Kind: Timeseries, Unit: Seconds, Width: 6, Title: english("Time to first token"), Thresholds: shares(3, 10),
 					Description: english("What whoever watches waits for."), Queries: percentiles(firstToken, []string{anyTenant}, nil),
 				},
 			}},

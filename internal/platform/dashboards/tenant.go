@@ -30,19 +30,19 @@ func requestPanels() []Panel {
 	tenant := []string{ofTenant}
 	return []Panel{
 		{
-			ID: "request_rate", Group: GroupRequests, Kind: Timeseries, Unit: RequestsPerSecond,
+			ID: "request_rate", Group: GroupRequests, Kind: Timeseries, Unit: RequestsPerSecond, Width: 8,
 			Title:       Text{"Throughput", "Laju permintaan"},
 			Description: Text{"Requests answered per second.", "Banyaknya permintaan yang dijawab per detik."},
 			Queries:     []Query{{ID: "all", Legend: "requests", PromQL: perSecond(requests+"_count", tenant), Source: ofWindow("/http/rate_per_second")}},
 		},
 		{
-			ID: "request_error_rate", Group: GroupRequests, Kind: Timeseries, Unit: Share, Thresholds: errorShares(),
+			ID: "request_error_rate", Group: GroupRequests, Kind: Timeseries, Unit: Share, Width: 8, Thresholds: errorShares(),
 			Title:       Text{"Error rate", "Tingkat galat"},
 			Description: Text{"Share of requests answered with a 5xx status.", "Bagian permintaan yang dijawab dengan status 5xx."},
 			Queries:     []Query{{ID: "all", Legend: "errors", PromQL: share(requests+"_count", tenant, failedHTTP), Source: ofWindow("/http/error_share")}},
 		},
 		{
-			ID: "request_latency", Group: GroupRequests, Kind: Timeseries, Unit: Seconds, Thresholds: shares(0.5, 2.5),
+			ID: "request_latency", Group: GroupRequests, Kind: Timeseries, Unit: Seconds, Width: 8, Thresholds: shares(0.5, 2.5),
 			Title: Text{"Latency of requests", "Latensi permintaan"},
 			Description: Text{
 				"How long requests took, to the end of their answer: half of them, 95 % and 99 % took no longer. Streams that stay open count until they end.",
@@ -72,7 +72,7 @@ func runPanels() []Panel {
 	tenant := []string{ofTenant}
 	return []Panel{
 		{
-			ID: "runs_by_status", Group: GroupRuns, Kind: Timeseries, Unit: RunsPerHour, Stacked: true,
+			ID: "runs_by_status", Group: GroupRuns, Kind: Timeseries, Unit: RunsPerHour, Width: 8, Stacked: true,
 			Title:       Text{"Runs by status", "Run menurut status"},
 			Description: Text{"Runs that ended per hour, by how they ended.", "Run yang berakhir per jam, menurut cara berakhirnya."},
 			Queries: []Query{
@@ -80,42 +80,42 @@ func runPanels() []Panel {
 			},
 		},
 		{
-			ID: "run_error_rate", Group: GroupRuns, Kind: Timeseries, Unit: Share, Thresholds: shares(0.05, 0.2),
-			Title:       Text{"Failed runs", "Run yang gagal"},
-			Description: Text{"Share of the runs that ended which failed or ran out of time.", "Bagian dari run yang berakhir yang gagal atau kehabisan waktu."},
-			Queries:     []Query{{ID: "all", Legend: "failed", PromQL: share(runsFinished, tenant, failedRuns), Source: ofWindow("/runs/error_share")}},
-		},
-		{
-			ID: "run_duration", Group: GroupRuns, Kind: Timeseries, Unit: Seconds,
-			Title:       Text{"Duration of runs", "Lamanya run"},
-			Description: Text{"From the creation of a run to its end, waiting included.", "Dari pembuatan run sampai berakhir, termasuk menunggu."},
-			Queries:     percentiles(runDuration, tenant, windowQuantiles("/runs")),
-		},
-		{
-			ID: "queue_wait", Group: GroupRuns, Kind: Timeseries, Unit: Seconds, Thresholds: shares(5, 60),
-			Title:       Text{"Queue wait", "Waktu tunggu antrean"},
-			Description: Text{"From the creation of a run to its start, holds included.", "Dari pembuatan run sampai mulai, termasuk saat ditahan."},
-			Queries:     percentiles(queueWait, tenant, windowQuantiles("/queue_wait")),
-		},
-		{
-			ID: "time_to_first_token", Group: GroupRuns, Kind: Timeseries, Unit: Seconds, Thresholds: shares(3, 10),
-			Title:       Text{"Time to first token", "Waktu sampai token pertama"},
-			Description: Text{"From the creation of a run to the first text of its answer.", "Dari pembuatan run sampai teks pertama jawabannya."},
-			Queries:     percentiles(firstToken, tenant, windowQuantiles("/time_to_first_token")),
-		},
-		{
-			ID: "cancel_to_stopped", Group: GroupRuns, Kind: Timeseries, Unit: Seconds, Thresholds: shares(1, 10),
-			Title:       Text{"Cancel to stopped", "Dari pembatalan sampai berhenti"},
-			Description: Text{"From the request to cancel a run to its end.", "Dari permintaan membatalkan run sampai berakhir."},
-			Queries:     percentiles(cancelling, tenant, nil),
-		},
-		{
-			ID: "runs_started", Group: GroupRuns, Kind: Timeseries, Unit: RunsPerHour,
+			ID: "runs_started", Group: GroupRuns, Kind: Timeseries, Unit: RunsPerHour, Width: 8,
 			Title:       Text{"Runs started", "Run yang dimulai"},
 			Description: Text{"Runs that began to execute per hour.", "Run yang mulai berjalan per jam."},
 			Queries: []Query{{
 				ID: "started", Legend: "started", PromQL: perHour("lari_runs_started_total", tenant), Source: hourly(runsOperation, runsPath, "/started"),
 			}},
+		},
+		{
+			ID: "run_error_rate", Group: GroupRuns, Kind: Timeseries, Unit: Share, Width: 8, Thresholds: shares(0.05, 0.2),
+			Title:       Text{"Failed runs", "Run yang gagal"},
+			Description: Text{"Share of the runs that ended which failed or ran out of time.", "Bagian dari run yang berakhir yang gagal atau kehabisan waktu."},
+			Queries:     []Query{{ID: "all", Legend: "failed", PromQL: share(runsFinished, tenant, failedRuns), Source: ofWindow("/runs/error_share")}},
+		},
+		{
+			ID: "run_duration", Group: GroupRuns, Kind: Timeseries, Unit: Seconds, Width: 6,
+			Title:       Text{"Duration of runs", "Lamanya run"},
+			Description: Text{"From the creation of a run to its end, waiting included.", "Dari pembuatan run sampai berakhir, termasuk menunggu."},
+			Queries:     percentiles(runDuration, tenant, windowQuantiles("/runs")),
+		},
+		{
+			ID: "queue_wait", Group: GroupRuns, Kind: Timeseries, Unit: Seconds, Width: 6, Thresholds: shares(5, 60),
+			Title:       Text{"Queue wait", "Waktu tunggu antrean"},
+			Description: Text{"From the creation of a run to its start, holds included.", "Dari pembuatan run sampai mulai, termasuk saat ditahan."},
+			Queries:     percentiles(queueWait, tenant, windowQuantiles("/queue_wait")),
+		},
+		{
+			ID: "time_to_first_token", Group: GroupRuns, Kind: Timeseries, Unit: Seconds, Width: 6, Thresholds: shares(3, 10),
+			Title:       Text{"Time to first token", "Waktu sampai token pertama"},
+			Description: Text{"From the creation of a run to the first text of its answer.", "Dari pembuatan run sampai teks pertama jawabannya."},
+			Queries:     percentiles(firstToken, tenant, windowQuantiles("/time_to_first_token")),
+		},
+		{
+			ID: "cancel_to_stopped", Group: GroupRuns, Kind: Timeseries, Unit: Seconds, Width: 6, Thresholds: shares(1, 10),
+			Title:       Text{"Cancel to stopped", "Dari pembatalan sampai berhenti"},
+			Description: Text{"From the request to cancel a run to its end.", "Dari permintaan membatalkan run sampai berakhir."},
+			Queries:     percentiles(cancelling, tenant, nil),
 		},
 		{
 			ID: "runs_active", Group: GroupRuns, Kind: Table, Unit: Count, Links: []Link{ToRun, ToWorkflow}, Width: 24,
