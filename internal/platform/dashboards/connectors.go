@@ -43,7 +43,7 @@ func connectors() Dashboard {
 			{"Lag", []Panel{
 				{
 					ID: "webhook_lag", Kind: Timeseries, Unit: Seconds, Title: english("Lag of webhooks"), Thresholds: shares(10, 60),
-					Description: english("From an event to its delivery, attempts that failed included."), Queries: percentiles(lag, []string{`connector=~"webhook.*"`}, nil),
+					Description: english("From an event to its delivery, attempts that failed included."), Queries: percentiles(lag, []string{`connector=~"endpoints|alerts|webhook"`}, nil),
 				},
 				{
 					ID: "lag", Kind: Timeseries, Unit: Seconds, Title: english("Lag p95 by connector"),
