@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -62,6 +63,9 @@ func TestAgainstARunningProgram(t *testing.T) {
 	checkMatchers(t, families, f)
 	checkExemplars(t, families)
 	checkSources(t, p, x)
+	scraped := record(families)
+	checkFigures(t, scraped, x, expressions)
+	checkSame(t, scraped, x)
 }
 
 // measured gives what the process exports once it has told of everything; what only the database knows is told
@@ -193,10 +197,7 @@ func checkSources(t *testing.T, p *harness.Process, x *harness.Tenant) {
 				t.Errorf("%s: %s is described as %+v", where, q.Lari.Path, o)
 				continue
 			}
-			query := url.Values(q.Lari.Parameters)
-			var answer any
-			x.Do(t, "GET", q.Lari.Path+"?"+query.Encode(), nil).Want(t, 200, &answer)
-			n, err := q.Lari.figures(answer)
+			n, err := q.Lari.figures(q.Lari.ask(t, x))
 			if err != nil {
 				t.Errorf("%s: %v", where, err)
 			}
@@ -216,6 +217,13 @@ type place struct {
 	Rows, Time, Value           *string
 	RowKey                      *string `json:"row_key"`
 	Labels                      map[string]string
+}
+
+// ask sends the request as the tenant.
+func (s place) ask(t *testing.T, x *harness.Tenant) (answer any) {
+	t.Helper()
+	x.Do(t, "GET", s.Path+"?"+url.Values(s.Parameters).Encode(), nil).Want(t, http.StatusOK, &answer)
+	return answer
 }
 
 // figures counts the figures in an answer, as a console would find them.
@@ -269,18 +277,25 @@ func (s place) figure(row any) error {
 	if s.Value == nil {
 		return nil
 	}
+	_, err := s.number(row)
+	return err
+}
+
+// number gives it; null is not a number.
+func (s place) number(row any) (float64, error) {
 	v, err := at(row, *s.Value)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	switch v := v.(type) {
-	case nil, float64:
+	case nil:
+		return math.NaN(), nil
+	case float64:
+		return v, nil
 	case string:
-		_, err = strconv.ParseFloat(v, 64)
-	default:
-		err = fmt.Errorf("%s is %v", *s.Value, v)
+		return strconv.ParseFloat(v, 64)
 	}
-	return err
+	return 0, fmt.Errorf("%s is %v", *s.Value, v)
 }
 
 // at follows a JSON Pointer (RFC 6901).
