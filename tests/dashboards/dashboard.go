@@ -16,7 +16,7 @@ const tag = "lari"
 func render(d dashboards.Dashboard) ([]byte, error) {
 	b := dashboard.NewDashboardBuilder(d.Title).
 		Uid(d.UID).Description(d.Description).Tags([]string{tag, "generated"}).
-		Timezone("browser").Time("now-3h", "now").Refresh("30s").
+		Timezone("browser").Time("now-3h", "now").Refresh("1m").
 		Tooltip(dashboard.DashboardCursorSyncCrosshair).Readonly().
 		Link(dashboard.NewDashboardLinkBuilder("Lari").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{tag}).AsDropdown(true).KeepTime(true))
 	for _, v := range variables(d) {
@@ -38,6 +38,9 @@ func render(d dashboards.Dashboard) ([]byte, error) {
 	built, err := b.Build()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", d.UID, err)
+	}
+	for i := range built.Links {
+		built.Links[i].Placement = nil // the SDK's own choice hides it in a menu
 	}
 	text, err := json.MarshalIndent(built, "", "  ")
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
@@ -42,7 +43,7 @@ func record(families []*dto.MetricFamily) (r recorded) {
 					name = append(name, l.GetName(), l.GetValue())
 				}
 				add := func(suffix string, value float64, rises bool, more ...string) {
-					all := append(append([]string{labels.MetricName, f.GetName() + suffix}, name...), more...)
+					all := append(append([]string{model.MetricNameLabel, f.GetName() + suffix}, name...), more...)
 					r = append(r, storage.NewListSeries(labels.FromStrings(all...), history(value*factor, rises)))
 				}
 				switch h := m.GetHistogram(); {

@@ -51,7 +51,7 @@ func pages(t *testing.T) map[string]page {
 	}
 	out := map[string]page{}
 	for _, file := range files {
-		text, err := os.ReadFile(file)
+		text, err := os.ReadFile(file) //nolint:gosec // G304: of the tree
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func TestFilesAreWhole(t *testing.T) {
 		for _, v := range p.Templating.List {
 			variables = append(variables, v.Name)
 		}
-		text, err := os.ReadFile(filepath.Join(folder, name+".json"))
+		text, err := os.ReadFile(filepath.Join(folder, name+".json")) //nolint:gosec // G304: of the tree
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,25 +233,25 @@ func TestEveryMetricIsDrawn(t *testing.T) {
 func TestCheckFindsWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	known := declared(t)
-	for promql, wrong := range map[string]string{
-		`sum by (tenant_id) (rate(lari_runs_finished_total{status="failed"}[5m]))`:                                              "",
-		`histogram_quantile(0.9, sum by (le) (rate(lari_run_duration_seconds_bucket{tenant_id=~"$tenant"}[$__rate_interval])))`: "",
-		`sum(rate(lari_runs_ended_total[5m]))`:                                                                                  "no metric lari_runs_ended_total",
-		`lari_run_duration_seconds`:                                                                                             "no metric",
-		`lari_runs_started_total_bucket`:                                                                                        "no metric",
-		`sum(rate(lari_runs_started_total{status="failed"}[5m]))`:                                                               "has no label status",
-		`sum by (model) (lari_runs_active)`:                                                                                     "no label model to group by",
-		`sum by (run_id) (sum by (tenant_id) (lari_runs_active))`:                                                               "no label run_id to group by",
-		`sum(rate(lari_runs_started_total[5m])`:                                                                                 "unclosed left parenthesis",
-		`sum(rate(lari_runs_started_total[$interval]))`:                                                                         "a variable is not known",
-		`rate(lari_runs_active[5m])`:                                                                                            "which is a gauge",
-		`histogram_quantile(0.9, sum by (tenant_id) (rate(lari_run_duration_seconds_bucket[5m])))`:                              "without le",
-		`sum by (tenant_id) (lari_quota_used) / sum by (quota) (lari_quota_limit)`:                                              "never match",
-		`lari_runs_active and on (pool) lari_http_requests_in_flight`:                                                           "not both sides have the label pool",
+	for _, c := range []struct{ promql, wrong string }{
+		{`sum by (tenant_id) (rate(lari_runs_finished_total{status="failed"}[5m]))`, ""},
+		{`histogram_quantile(0.9, sum by (le) (rate(lari_run_duration_seconds_bucket{tenant_id=~"$tenant"}[$__rate_interval])))`, ""},
+		{`sum(rate(lari_runs_ended_total[5m]))`, "no metric lari_runs_ended_total"},
+		{`lari_run_duration_seconds`, "no metric"},
+		{`lari_runs_started_total_bucket`, "no metric"},
+		{`sum(rate(lari_runs_started_total{status="failed"}[5m]))`, "has no label status"},
+		{`sum by (model) (lari_runs_active)`, "no label model to group by"},
+		{`sum by (run_id) (sum by (tenant_id) (lari_runs_active))`, "no label run_id to group by"},
+		{`sum(rate(lari_runs_started_total[5m])`, "unclosed left parenthesis"},
+		{`sum(rate(lari_runs_started_total[$interval]))`, "a variable is not known"},
+		{`rate(lari_runs_active[5m])`, "which is a gauge"},
+		{`histogram_quantile(0.9, sum by (tenant_id) (rate(lari_run_duration_seconds_bucket[5m])))`, "without le"},
+		{`sum by (tenant_id) (lari_quota_used) / sum by (quota) (lari_quota_limit)`, "never match"},
+		{`lari_runs_active and on (pool) lari_http_requests_in_flight`, "not both sides have the label pool"},
 	} {
-		err := known.check(expression{where: "here", promql: promql}, newFindings())
-		if (err == nil) != (wrong == "") || err != nil && !strings.Contains(err.Error(), wrong) {
-			t.Errorf("%s: %v, want %q", promql, err, wrong)
+		err := known.check(expression{where: "here", promql: c.promql}, newFindings())
+		if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+			t.Errorf("%s: %v, want %q", c.promql, err, c.wrong)
 		}
 	}
 	err := known.check(expression{where: "here", promql: "sum by (tenant_id) (lari_runs_active)", labels: []string{"run_id"}}, newFindings())

@@ -219,9 +219,9 @@ func linkURL(l dashboards.Link, k dashboards.Kind) string {
 	}
 	switch l {
 	case dashboards.ToRun:
-		return "${console}/runs/" + label("run_id")
+		return "${console:raw}/runs/" + label("run_id")
 	case dashboards.ToWorkflow:
-		return "${temporal_ui}/namespaces/${temporal_namespace}/workflows/" + label("tenant_id") + "%2Frun%2F" + label("run_id")
+		return "${temporal_ui:raw}/namespaces/${temporal_namespace}/workflows/" + label("tenant_id") + "%2Frun%2F" + label("run_id")
 	case dashboards.ToTenant:
 	}
 	return strings.Join([]string{"/d/lari-tenant?var-tenant=" + label("tenant_id"), "${datasource:queryparam}", "${__url_time_range}"}, "&")

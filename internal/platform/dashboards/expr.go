@@ -96,7 +96,7 @@ const (
 	runsFinished = "lari_runs_finished_total"
 	runDuration  = "lari_run_duration_seconds"
 	queueWait    = "lari_run_queue_wait_seconds"
-	firstToken   = "lari_run_time_to_first_token_seconds"
+	firstToken   = "lari_run_time_to_first_token_seconds" //nolint:gosec // G101: the token of a model
 	cancelling   = "lari_run_cancel_to_stopped_seconds"
 	activeRuns   = "lari_runs_active"
 	tokensTotal  = "lari_model_tokens_total"

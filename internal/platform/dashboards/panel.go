@@ -21,7 +21,7 @@ const (
 	EventsPerSecond   Unit = "events_per_second"
 	PerSecond         Unit = "per_second"
 	RunsPerHour       Unit = "runs_per_hour"
-	TokensPerHour     Unit = "tokens_per_hour"
+	TokensPerHour     Unit = "tokens_per_hour" //nolint:gosec // G101: tokens of models
 	Tokens            Unit = "tokens"
 	USDPerHour        Unit = "usd_per_hour"
 	USD               Unit = "usd"
@@ -41,7 +41,8 @@ const (
 	Critical Level = "critical"
 )
 
-// Threshold is a value from which on a panel looks bad; one for which less is worse is passed from above.
+// Threshold is a value from which on a panel looks bad or, with Below, under which it does; no panel has both kinds,
+// and none of a tenant's is Below.
 type Threshold struct {
 	Level Level
 	Value float64
