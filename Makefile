@@ -38,6 +38,7 @@ test: lint ## lint, then all tests under the race detector, on a Postgres and a 
 	@./tests/webhooks/node/prepare.sh
 	@$(stack) go test -race -timeout $(TIMEOUT) $(FLAGS) ./...
 	@cd tests/promql && go test -timeout $(TIMEOUT) ./...
+	@$(stack) go -C tests/dashboards test -timeout $(TIMEOUT) ./...
 else
 test:
 	@$(stack) go test -race -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(FLAGS) $(or $(PKG),./...)
@@ -48,6 +49,7 @@ lint: ## check the law of the house, go.mod, the API's description, workflow det
 	@go test -timeout $(TIMEOUT) ./tests/arch
 	@go mod tidy -diff
 	@cd tests/promql && go mod tidy -diff
+	@cd tests/dashboards && go mod tidy -diff
 	@./tests/openapi/lint/lint.sh
 	@set -e; check=$$($(gotool) $(WORKFLOWCHECK)); \
 	  if ! found=$$("$$check" ./worker/... ./workflows/... 2>&1); then \
@@ -66,11 +68,12 @@ chaos: ## kill workers, APIs and connections under 300 runs, close some through 
 	@$(stack) go test -race -count=1 -timeout 20m -v ./tests/chaos -run '^TestStorm$$' -storm-runs 300 $(FLAGS)
 
 # The tests compare what is generated with what is in the tree, so that nothing goes stale.
-generate: ## write generated and golden files anew: the API's description, the events, the pages of configuration and metrics
+generate: ## write generated and golden files anew: the API's description, the events, the pages of configuration and metrics, the dashboards
 	@go test ./api -run '^TestGolden$$' -update
 	@go test ./internal/event -run '^TestEnvelopesAreAsPublished$$' -update
 	@go test ./internal/platform/config -run '^TestReferenceIsFresh$$' -update
 	@go test ./internal/platform/telemetry -run '^TestCatalogueIsFresh$$' -update
+	@go -C tests/dashboards run . ../../deploy/grafana
 
 # 1,000 of them are part of make test. FLAGS="-fuzz-seed N" draws the same chances again, "-fuzz-only K" with it sends
 # the K-th alone; "-race" works too, and takes long.

@@ -38,7 +38,7 @@ func TestGolden(t *testing.T) {
 // allRoutes is the table as the process serves it. The handlers are never called here.
 func allRoutes() []Route {
 	return slices.Concat(RunRoutes(nil, nil), RuntimeRoutes(nil), AgentRoutes(nil), ThreadRoutes(nil), WebhookRoutes(nil, nil), AuditRoutes(nil),
-		ControlRoutes(nil), ExplainRoutes(nil), QuotaRoutes(nil), TenantRoutes(nil, nil), AnalyticsRoutes(nil), ScheduleRoutes(nil), MetricsRoutes(nil, "", false))
+		ControlRoutes(nil), ExplainRoutes(nil), QuotaRoutes(nil), TenantRoutes(nil, nil), AnalyticsRoutes(nil), ScheduleRoutes(nil), MetricsRoutes(nil, "", false), PanelRoutes())
 }
 
 func withHealth(routes []Route) []Route { return append(routes, healthRoutes(nil, nil)...) }

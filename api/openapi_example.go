@@ -125,7 +125,7 @@ func (s sampler) object(schema map[string]any) any {
 // seldom tells fields that most answers leave empty.
 func seldom(name string) bool {
 	switch name {
-	case "error", "cancel", "broken", "disabled_at", "disabled_reason", "failing_since", "revoked_at", "suspended_at", "deleted_at", "last_error":
+	case "error", "cancel", "broken", "disabled_at", "disabled_reason", "failing_since", "revoked_at", "suspended_at", "deleted_at", "last_error", "row_key":
 		return true
 	}
 	return false

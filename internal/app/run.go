@@ -285,7 +285,7 @@ func (a *App) routes() []api.Route {
 		api.RunRoutes(a.Runs, a.Log), api.RuntimeRoutes(a.Runs), api.AgentRoutes(a.Agents), api.ThreadRoutes(a.Threads),
 		api.AuditRoutes(a.audit), api.WebhookRoutes(a.Webhooks, a.Deliveries), api.ControlRoutes(a.Control), api.ExplainRoutes(a.Runs), api.QuotaRoutes(a.Quotas),
 		api.TenantRoutes(a.Tenants, a.Deletion), api.AnalyticsRoutes(a.Analytics), api.ScheduleRoutes(a.Schedules),
-		api.MetricsRoutes(a.Metrics, processName(), a.cfg.Metrics.Public),
+		api.MetricsRoutes(a.Metrics, processName(), a.cfg.Metrics.Public), api.PanelRoutes(),
 	} {
 		all = append(all, family...)
 	}
