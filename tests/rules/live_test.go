@@ -1,0 +1,441 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/tests/fakellm"
+	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/workflows"
+)
+
+const (
+	scraped = 250 * time.Millisecond
+	loadFor = 8 * time.Second
+	within  = time.Minute
+	// extrapolated bounds by how much more rate() makes of one series than of another: half the pause between two scrapes,
+	// of the time that was scraped, of at least so long.
+	extrapolated = float64(scraped) / 2 / float64(loadFor)
+)
+
+// estate is two processes with every role, two tenants that are loaded, and three servers that read the processes:
+// as OpenMetrics and as protobuf with native histograms from the admin port, and as plain text, with a credential, from
+// the API's.
+type estate struct {
+	system    *harness.System
+	processes []*harness.Process
+	admins    []string // their admin addresses, the instances of the first server
+	tenants   []*harness.Tenant
+	platform  harness.Tenant
+
+	open, native, text *prometheus
+}
+
+func newEstate(t *testing.T) *estate {
+	t.Helper()
+	e := &estate{system: harness.NewSystem(t,
+		fakellm.Rule{Contains: "slow", Reply: fakellm.Reply{Text: "In a while.", Delay: 120 * time.Millisecond}},
+		fakellm.Rule{Contains: "middling", Reply: fakellm.Reply{Text: "Soon.", Delay: 40 * time.Millisecond}})}
+	for range 2 {
+		cfg := e.system.Config
+		cfg.AdminAddr, cfg.Metrics.Native, cfg.Reconcile.Every = freeAddress(t), true, time.Second
+		p := e.system.StartWith(t, cfg, harness.All)
+		e.processes, e.admins = append(e.processes, p), append(e.admins, cfg.AdminAddr)
+	}
+	e.tenants = []*harness.Tenant{e.processes[0].NewTenant(t, agents.Config{}), e.processes[0].NewTenant(t, agents.Config{})}
+	e.platform = *e.processes[0].NewTenant(t, agents.Config{}) // its scrapes are requests too, of a tenant that nobody looks at
+	e.platform.Token = harness.Token(t, e.platform.ID, auth.RoleService)
+	return e
+}
+
+// observe starts the servers. They find every series that the load will count in, with the same values: an increase is
+// seen from the second point of a series on.
+func (e *estate) observe(t *testing.T) {
+	t.Helper()
+	var proxies []string
+	for _, p := range e.processes {
+		proxies = append(proxies, plain(t, p.URL))
+	}
+	quick := func(replace map[string]string) map[string]string {
+		replace["scrape_interval: 15s"] = "scrape_interval: " + scraped.String()
+		replace[`- static_configs: [{ targets: ["alertmanager:9093"] }]`] = "- static_configs: []"
+		return replace
+	}
+	inside := func() map[string]string {
+		return quick(map[string]string{
+			`"lari-api-1:9464", "lari-api-2:9464"`: `"` + e.admins[0] + `"`, `"lari-worker-1:9464", "lari-worker-2:9464"`: `"` + e.admins[1] + `"`,
+		})
+	}
+	e.open = serve(t, "OpenMetrics", "prometheus.yml", "", inside())
+	e.native = serve(t, "native histograms", "prometheus.yml", "", inside(), "--enable-feature=native-histograms")
+	e.text = serve(t, "plain text", "prometheus-api.yml", e.platform.Token, quick(map[string]string{
+		"scheme: https": "scheme: http", `"lari-api-1.example.com", "lari-api-2.example.com"`: `"` + strings.Join(proxies, `", "`) + `"`,
+	}))
+	for _, p := range e.servers() {
+		harness.Eventually(t, within, p.name+" has read both processes", func() bool {
+			n, _ := p.number(t, "count(lari_reconciler_passes_total{outcome='completed'})")
+			return n == 2
+		})
+	}
+}
+
+func (e *estate) servers() []*prometheus { return []*prometheus{e.open, e.native, e.text} }
+
+// plain is a way to the API on which nobody asks for OpenMetrics, as 2.42 always does. It gives its address.
+func plain(t *testing.T, api string) string {
+	t.Helper()
+	to, err := url.Parse(api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Header.Set("Accept", "text/plain;version=0.0.4")
+	}})
+	t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+// request is one of a mix: quick and slow ones, and some that find nothing.
+func (e *estate) request(t *testing.T, n, from int) {
+	t.Helper()
+	x := *e.tenants[n%2]
+	x.URL = e.processes[from%2].URL
+	method, path, body, want := "GET", "/v1/agents", any(nil), 200
+	switch k := n / 2 % 60; {
+	case k == 0:
+		method, path, body = "POST", "/v1/runs/wait", `{"input": "a slow one"}`
+	case k == 1:
+		method, path, body = "POST", "/v1/runs/wait", `{"input": "a middling one"}`
+	case k < 10:
+		path, want = "/v1/runs/0197a7c8-5c4e-7d3a-9f10-3b2a1c0d9e8f", 404
+	case k < 30:
+		path = "/v1/runs"
+	}
+	a, err := x.Try(t.Context(), method, path, body)
+	if err != nil || a.Status != want {
+		t.Errorf("%s %s: status %d, want %d, error %v", method, path, a.Status, want, err)
+	}
+}
+
+// load sends requests for a while, of both tenants to both processes.
+func (e *estate) load(t *testing.T, d time.Duration) {
+	t.Helper()
+	var all sync.WaitGroup
+	end := time.Now().Add(d)
+	for worker := range 6 {
+		all.Go(func() {
+			for n := worker; time.Now().Before(end) && !t.Failed(); n += 7 {
+				e.request(t, n, n/40+worker)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// warm makes every series that the load will count in. Which process executes a run is Temporal's choice.
+func (e *estate) warm(t *testing.T) {
+	t.Helper()
+	for n := range 62 {
+		for from := range 2 {
+			e.request(t, n, from)
+		}
+	}
+	harness.Eventually(t, within, "both processes have executed runs of both tenants", func() bool {
+		done := true
+		for _, admin := range e.admins {
+			for _, x := range e.tenants {
+				done = done && counted(t, "http://"+admin+"/metrics", "lari_run_duration_seconds", x.ID.String()) > 0 &&
+					counted(t, "http://"+admin+"/metrics", "lari_run_time_to_first_token_seconds", x.ID.String()) > 0
+			}
+		}
+		if !done {
+			for n := range 2 {
+				e.request(t, n, 0)
+			}
+		}
+		return done
+	})
+}
+
+// settle waits until the last requests and runs have been scraped: what the processes count changes no more.
+func (e *estate) settle(t *testing.T) {
+	t.Helper()
+	for _, metric := range []string{"lari_http_request_duration_seconds", "lari_run_duration_seconds", "lari_run_time_to_first_token_seconds"} {
+		for _, x := range e.tenants {
+			harness.Eventually(t, within, "the last of them is scraped", func() bool {
+				var told float64
+				for _, admin := range e.admins {
+					told += counted(t, "http://"+admin+"/metrics", metric, x.ID.String())
+				}
+				open, _ := e.open.number(t, `sum(%s_count{tenant_id="%s"})`, metric, x.ID)
+				text, _ := e.text.number(t, `sum(%s_count{tenant_id="%s"})`, metric, x.ID)
+				native, _ := e.native.number(t, `sum(histogram_count(%s{tenant_id="%s"}))`, metric, x.ID)
+				return told > 0 && open == told && text == told && native == told
+			})
+		}
+	}
+}
+
+// counted adds up the observations of a tenant on a page of metrics.
+func counted(t *testing.T, page, metric, tenant string) (sum float64) {
+	t.Helper()
+	_, body, err := get(t.Context(), page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(body)) {
+		if strings.HasPrefix(line, metric+"_count{") && strings.Contains(line, `tenant_id="`+tenant+`"`) {
+			var n float64
+			if _, err := fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &n); err != nil {
+				t.Fatal(err)
+			}
+			sum += n
+		}
+	}
+	return sum
+}
+
+// TestAgainstPrometheus compares what a real Prometheus makes of the exposition with what the processes say
+// themselves, and holds the rules to be evaluated, whatever the format.
+func TestAgainstPrometheus(t *testing.T) {
+	t.Parallel()
+	e := newEstate(t)
+	e.warm(t)
+	e.observe(t)
+	e.load(t, loadFor)
+	e.settle(t)
+	e.compareGauges(t)
+	e.compareRates(t)
+	e.compareIndicators(t)
+	e.checkRules(t)
+	e.compareEndpoint(t)
+	e.breakWorkflow(t)
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// compareGauges: a quantile of all that the histograms hold, as histogram_quantile gives it, is the gauge; the
+// window reaches back to the start of the processes.
+func (e *estate) compareGauges(t *testing.T) {
+	t.Helper()
+	var worst float64
+	n := 0
+	for _, metric := range []string{"lari_http_request_duration", "lari_run_duration", "lari_run_queue_wait", "lari_run_time_to_first_token"} {
+		for _, admin := range e.admins {
+			for _, x := range e.tenants {
+				for _, q := range []string{"0.5", "0.95", "0.99"} {
+					selector := fmt.Sprintf(`instance="%s",tenant_id="%s"`, admin, x.ID)
+					var gauge, theirs float64
+					harness.Eventually(t, within, metric+" and its gauge are of the same moment", func() bool { // a gauge is up to a second old
+						gauge, _ = e.open.number(t, `%s_quantile_seconds{%s,quantile="%s"}`, metric, selector, q)
+						theirs, _ = e.open.number(t, `histogram_quantile(%s, sum by (le) (%s_seconds_bucket{%s}))`, q, metric, selector)
+						return theirs > 0 && math.Abs(gauge-theirs) <= 1e-9*theirs
+					})
+					worst, n = max(worst, math.Abs(gauge-theirs)/theirs), n+1
+				}
+			}
+		}
+	}
+	t.Logf("FIGURE %d gauges (two processes, two tenants, four histograms, p50, p95, p99) against histogram_quantile of the same buckets: largest relative difference %.1e (at most 1e-9)", n, worst)
+}
+
+// compareRates: rate() begins with the first point of a series, so what was counted before is left out here too; and it
+// extrapolates each series for itself, towards zero no further than to where it would have been zero. That moves
+// ranks, not values: the answer lies between quantiles a little below and above.
+func (e *estate) compareRates(t *testing.T) {
+	t.Helper()
+	for _, metric := range []string{"lari_http_request_duration_seconds", "lari_run_duration_seconds"} {
+		for _, x := range e.tenants {
+			seen := e.open.must(t, `sum(%s_count{tenant_id="%s"} - min_over_time(%[1]s_count{tenant_id="%[2]s"}[5m]))`, metric, x.ID)
+			for _, q := range []float64{.5, .95, .99} {
+				exactly := func(q float64) float64 {
+					return e.open.must(t, `histogram_quantile(%v, sum by (le) (%s_bucket{tenant_id="%s"} - min_over_time(%[2]s_bucket{tenant_id="%[3]s"}[5m])))`, q, metric, x.ID)
+				}
+				low, high := exactly(max(q-extrapolated, 0)), exactly(min(q+extrapolated, 1))
+				direct := e.open.must(t, `histogram_quantile(%v, sum by (le) (rate(%s_bucket{tenant_id="%s"}[5m])))`, q, metric, x.ID)
+				figures := []string{fmt.Sprintf("rate()[5m] %.1f ms", 1000*direct)}
+				if direct < low || direct > high {
+					t.Errorf("p%v of %s by rate is %v, not from %v to %v", 100*q, metric, direct, low, high)
+				}
+				for _, p := range e.servers() {
+					recorded := e.recorded(t, p, `tenant:%s:quantile5m{tenant_id="%s",quantile="%v"}`, metric, x.ID, q)
+					from, to := low, high
+					if p == e.native { // finer buckets: it need only lie in the classic ones between which the others do
+						from, to = e.bucket(t, metric, low, high)
+					}
+					if recorded < from || recorded > to {
+						t.Errorf("%s: p%v of %s is recorded as %v, not from %v to %v", p.name, 100*q, metric, recorded, from, to)
+					}
+					figures = append(figures, fmt.Sprintf("%s %.1f ms", p.name, 1000*recorded))
+				}
+				t.Logf("FIGURE p%v of %s across both processes, of %.0f: without extrapolation %.1f ms, allowed %.1f to %.1f ms (rank ± %.3f), %s",
+					100*q, strings.TrimPrefix(metric, "lari_"), seen, 1000*exactly(q), 1000*low, 1000*high, extrapolated, strings.Join(figures, ", "))
+			}
+		}
+	}
+}
+
+// recorded waits for a series that a rule makes.
+func (e *estate) recorded(t *testing.T, p *prometheus, expression string, args ...any) (v float64) {
+	t.Helper()
+	harness.Eventually(t, within, p.name+" has recorded "+fmt.Sprintf(expression, args...), func() (ok bool) {
+		v, ok = p.number(t, expression, args...)
+		return ok
+	})
+	return v
+}
+
+// bucket gives the bounds of the classic buckets that hold the two values.
+func (e *estate) bucket(t *testing.T, metric string, low, high float64) (from, to float64) {
+	t.Helper()
+	to = math.Inf(1)
+	for _, s := range e.open.query(t, fmt.Sprintf(`count by (le) (%s_bucket)`, metric)) {
+		var bound float64
+		if _, err := fmt.Sscan(strings.Replace(s.labels["le"], "+Inf", "Inf", 1), &bound); err != nil {
+			t.Fatal(err)
+		}
+		if bound <= low {
+			from = max(from, bound)
+		}
+		if bound >= high {
+			to = min(to, bound)
+		}
+	}
+	return from, to
+}
+
+// compareIndicators: the rates that objectives are measured by are the same whatever the format, and nothing failed.
+func (e *estate) compareIndicators(t *testing.T) {
+	t.Helper()
+	for _, slo := range []string{"availability", "run_success", "first_token"} {
+		for _, x := range e.tenants {
+			var rates []float64
+			for _, p := range e.servers() {
+				selector := fmt.Sprintf(`{slo="%s",tenant_id="%s"}`, slo, x.ID)
+				rates = append(rates, e.recorded(t, p, "tenant:lari_slo_requests:rate5m%s", selector))
+				if errors := e.recorded(t, p, "tenant:lari_slo_errors:rate5m%s", selector); errors != 0 {
+					t.Errorf("%s: errors of %s at a rate of %v", p.name, slo, errors)
+				}
+				if ratio := e.recorded(t, p, "tenant:lari_slo_errors:ratio5m%s", selector); ratio != 0 {
+					t.Errorf("%s: %v of %s are errors", p.name, ratio, slo)
+				}
+			}
+			// The servers began, and look, at other moments; that is what extrapolation makes up for, and no more than about.
+			if low, high := slices.Min(rates), slices.Max(rates); low <= 0 || high > 1.25*low {
+				t.Errorf("%s has the rates %v", slo, rates)
+			}
+			t.Logf("FIGURE %s of a tenant: %.2f/s as OpenMetrics, %.2f/s with native histograms, %.2f/s as text", slo, rates[0], rates[1], rates[2])
+		}
+	}
+	// A bound has another name in OpenMetrics: the rules must find both.
+	for p, le := range map[*prometheus]string{e.open: "5.0", e.text: "5"} {
+		if n, _ := p.number(t, `count(lari_run_time_to_first_token_seconds_bucket{le="%s"})`, le); n == 0 {
+			t.Errorf("%s has no bucket %s", p.name, le)
+		}
+	}
+	if n, ok := e.native.number(t, `count(lari_http_request_duration_seconds_bucket)`); ok {
+		t.Errorf("with native histograms there are %v classic buckets even so: the rules' other half is not tried", n)
+	}
+}
+
+// checkRules: all are evaluated without an error, all targets answer, and nothing fires but the dead-man's signal.
+func (e *estate) checkRules(t *testing.T) {
+	t.Helper()
+	for _, p := range e.servers() {
+		var all []rule
+		harness.Eventually(t, within, "every rule has been evaluated", func() bool {
+			all = p.rules(t)
+			return !slices.ContainsFunc(all, func(r rule) bool { return r.Health == "unknown" })
+		})
+		for _, r := range all {
+			if r.Health != "ok" || r.LastError != "" {
+				t.Errorf("%s: the rule %s is %s: %s", p.name, r.Name, r.Health, r.LastError)
+			}
+		}
+		for address, health := range p.targets(t) {
+			if health != "up" {
+				t.Errorf("%s: %s is %s", p.name, address, health)
+			}
+		}
+		if firing := p.firing(t); len(firing) != 1 || !firing["LariWatchdog"] {
+			t.Errorf("%s: there fire %v", p.name, firing)
+		}
+		t.Logf("FIGURE %s: %d rules, all evaluated without error; %d targets, all up", p.name, len(all), len(p.targets(t)))
+	}
+	for expression, least := range map[string]float64{
+		`min(max by (task_queue) (lari_task_queue_workers))`: 1, `count(count by (task_queue) (lari_task_queue_oldest_wait_seconds))`: 4, `count(lari_runs_oldest_queued_seconds)`: 2,
+		`sum(lari_reconciler_passes_total{outcome="completed"})`: 1, `count(lari_reconciler_found_total{workflow="stuck"})`: 2,
+	} {
+		harness.Eventually(t, within, expression, func() bool { // the gauges are renewed every 15 s
+			v, _ := e.open.number(t, "%s", expression)
+			return v >= least
+		})
+	}
+}
+
+// compareEndpoint: the API tells the same quantiles. It comes last, as its requests are counted too.
+func (e *estate) compareEndpoint(t *testing.T) {
+	t.Helper()
+	for i, p := range e.processes {
+		for _, x := range e.tenants {
+			there := *x
+			there.URL = p.URL
+			var told struct {
+				HTTP struct {
+					P50 float64 `json:"p50_seconds"`
+					P95 float64 `json:"p95_seconds"`
+					P99 float64 `json:"p99_seconds"`
+				} `json:"http"`
+			}
+			there.Do(t, "GET", "/v1/metrics/quantiles", nil).Want(t, 200, &told)
+			for q, v := range map[string]float64{"0.5": told.HTTP.P50, "0.95": told.HTTP.P95, "0.99": told.HTTP.P99} {
+				gauge := e.open.must(t, `min_over_time(lari_http_request_duration_quantile_seconds{instance="%s",tenant_id="%s",quantile="%s"}[1s])`, e.admins[i], x.ID, q)
+				if math.Abs(gauge-v) > 1e-9 {
+					t.Errorf("the API says %v, the gauge %v", v, gauge)
+				}
+			}
+		}
+	}
+}
+
+// breakWorkflow has a workflow task fail: what the rules ask of Temporal's SDK is there, with its labels, and the
+// alert fires.
+func (e *estate) breakWorkflow(t *testing.T) {
+	t.Helper()
+	run, err := e.system.Temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{TaskQueue: workflows.RunQueue}, "NobodyKnowsIt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*prometheus{e.open, e.native} {
+		harness.Eventually(t, within, "the alert fires", func() bool { return p.firing(t)["LariWorkflowTasksFailing"] })
+	}
+	if err := e.system.Temporal.TerminateWorkflow(t.Context(), run.GetID(), run.GetRunID(), "the test is over"); err != nil {
+		t.Error(err)
+	}
+	for line := range strings.Lines(read(t, "testdata/foreign.txt")) {
+		words := strings.Fields(line)
+		for _, s := range e.open.query(t, words[0]) {
+			for _, label := range words[1:] {
+				if s.labels[label] == "" {
+					t.Errorf("%s has no label %s: %v", words[0], label, s.labels)
+				}
+			}
+		}
+		if len(e.open.query(t, words[0])) == 0 {
+			t.Errorf("there is no %s", words[0])
+		}
+	}
+}
