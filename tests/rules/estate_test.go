@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ type estate struct {
 	tenants   []*harness.Tenant
 	platform  harness.Tenant
 
+	ran                atomic.Int64 // runs that were waited for
 	open, native, text *prometheus
 }
 
@@ -122,6 +124,9 @@ func (e *estate) request(t *testing.T, n, from int) {
 	if err != nil || a.Status != want {
 		t.Errorf("%s %s: status %d, want %d, error %v", method, path, a.Status, want, err)
 	}
+	if method == "POST" {
+		e.ran.Add(1)
+	}
 }
 
 // load sends requests for a while, of both tenants to both processes.
@@ -149,20 +154,20 @@ func (e *estate) warm(t *testing.T) {
 		}
 	}
 	e.load(t, warmFor)
-	harness.Eventually(t, within, "both processes have executed runs of both tenants", func() bool {
-		done := true
+	harness.Eventually(t, within, "both processes have executed runs of both tenants, and counted all", func() bool {
+		everywhere, all := true, 0.0
 		for _, admin := range e.admins {
 			for _, x := range e.tenants {
-				done = done && counted(t, "http://"+admin+"/metrics", "lari_run_duration_seconds", x.ID.String()) > 0 &&
-					counted(t, "http://"+admin+"/metrics", "lari_run_time_to_first_token_seconds", x.ID.String()) > 0
+				n := counted(t, "http://"+admin+"/metrics", "lari_run_duration_seconds", x.ID.String())
+				everywhere, all = everywhere && n > 0, all+n
 			}
 		}
-		if !done {
+		if !everywhere {
 			for n := range 2 {
 				e.request(t, n, 0)
 			}
 		}
-		return done
+		return everywhere && all == float64(e.ran.Load())
 	})
 }
 

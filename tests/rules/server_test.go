@@ -192,13 +192,13 @@ func (p *prometheus) number(t *testing.T, expression string, args ...any) (float
 	return all[0].value, true
 }
 
-// must is number where there has to be one.
-func (p *prometheus) must(t *testing.T, expression string, args ...any) float64 {
+// must is number where there has to be one, sooner or later: a scrape that took too long leaves a gap.
+func (p *prometheus) must(t *testing.T, expression string, args ...any) (v float64) {
 	t.Helper()
-	v, ok := p.number(t, expression, args...)
-	if !ok {
-		t.Fatalf("%s does not know %s", p.name, fmt.Sprintf(expression, args...))
-	}
+	harness.Eventually(t, within, p.name+" knows "+fmt.Sprintf(expression, args...), func() (ok bool) {
+		v, ok = p.number(t, expression, args...)
+		return ok
+	})
 	return v
 }
 
