@@ -51,6 +51,9 @@ func (a *App) tellBacklogs(ctx context.Context) error {
 		byReason[string(reason)] = n
 	}
 	a.Metrics.Facts.Held(byReason)
+	if err := a.tellQueues(ctx); err != nil {
+		return err
+	}
 	backlog, err := a.Deliveries.FindBacklog(ctx)
 	if err != nil {
 		return err

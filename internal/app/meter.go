@@ -68,6 +68,7 @@ func (m meter) Attempted(connector string, e connectors.Event, _ time.Duration, 
 	}
 }
 
+func (m meter) Passed(whole bool)        { m.metrics.Reconciler.Passed(whole) }
 func (m meter) Reconciled(e runs.Ending) { m.metrics.Reconciler.Found(string(e)) }
 func (m meter) EndTold()                 { m.metrics.Reconciler.Announced() }
 

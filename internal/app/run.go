@@ -71,6 +71,9 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		}
 		return nil
 	})
+	if a.cfg.Reconcile.Every > 0 {
+		a.Metrics.Reconciler.Expect()
+	}
 	if a.options.Worker && a.cfg.Reconcile.Every > 0 {
 		group.Go(func() error {
 			a.insist(ctx, "the reconciler cannot be scheduled yet", func() error { return a.engine.ScheduleReconciler(ctx, a.cfg.Reconcile.Every) })

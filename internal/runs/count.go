@@ -2,6 +2,7 @@ package runs
 
 import (
 	"context"
+	"time"
 
 	"github.com/larirun/lari/internal/platform/postgres"
 )
@@ -24,6 +25,19 @@ func (s *Service) CountHeld(ctx context.Context) (map[Hold]int64, error) {
 	ctx, stop := context.WithTimeout(postgres.AsSystem(ctx), activeLimit)
 	defer stop()
 	return s.store.countHeld(ctx)
+}
+
+// Queue is the runs that may begin and have not.
+type Queue struct {
+	Runs   int64
+	Oldest time.Duration // since the first of them could have begun; zero: there is none
+}
+
+// FindQueue gives that of every tenant. For metrics: no caller's request leads here.
+func (s *Service) FindQueue(ctx context.Context) (Queue, error) {
+	ctx, stop := context.WithTimeout(postgres.AsSystem(ctx), activeLimit)
+	defer stop()
+	return s.store.queue(ctx)
 }
 
 // CountAllUnfinished counts those of every tenant, for who looks after the platform.

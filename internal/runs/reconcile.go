@@ -62,6 +62,8 @@ func (p Pass) Retried(n int) Pass {
 
 // ReconcileObserver is told what passes and callbacks find, for metrics.
 type ReconcileObserver interface {
+	// Passed counts a pass, or an attempt at one that has to be made again.
+	Passed(whole bool)
 	// Reconciled counts a run by what became of its workflow.
 	Reconciled(e Ending)
 	// EndTold counts an announcement that was made up for.
@@ -73,7 +75,12 @@ type ReconcileObserver interface {
 // with the engine one by one, which finds what no list holds. A pass that is made again, or by two processes
 // at once, changes nothing more. An error means that it has to be made again from where it began.
 func (s *Service) Reconcile(ctx context.Context, p Pass) (Pass, error) {
-	system := postgres.AsSystem(ctx)
+	p, err := s.pass(postgres.AsSystem(ctx), p)
+	s.Observer.Passed(err == nil)
+	return p, err
+}
+
+func (s *Service) pass(system context.Context, p Pass) (Pass, error) {
 	if err := s.tellUntold(system, &p); err != nil {
 		return p, err
 	}

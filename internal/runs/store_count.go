@@ -2,6 +2,7 @@ package runs
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -52,4 +53,18 @@ func (s store) countHeld(ctx context.Context) (map[Hold]int64, error) {
 		counts[h.by] = h.n
 	}
 	return counts, err
+}
+
+// queue counts from when a run was handed to the engine: one that was held may be much older.
+func (s store) queue(ctx context.Context) (Queue, error) {
+	q, _, err := postgres.One(ctx, s.db, `
+		select count(*), coalesce(extract(epoch from now() - min(coalesce(dispatched_at, greatest(created_at, due_at)))), 0)::float8
+		from agent_runs where status in ('queued', 'running', 'waiting') and status = 'queued' and held_by is null`, nil,
+		func(row pgx.CollectableRow) (q Queue, err error) {
+			var age float64
+			err = row.Scan(&q.Runs, &age)
+			q.Oldest = time.Duration(age * float64(time.Second))
+			return q, err
+		})
+	return q, err
 }

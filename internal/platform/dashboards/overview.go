@@ -13,6 +13,7 @@ func overview() Dashboard {
 			{"Now", nowPanels()},
 			{"Requests by route: rate, errors, duration", routePanels()},
 			{"Runs", overviewRuns()},
+			{"Backlog", backlogPanels()},
 			{"Saturation: pools, slots, processes", append(poolPanels(), processPanels()...)},
 			{"Log and audit trail", logPanels()},
 			{"Tenants", topTenants()},

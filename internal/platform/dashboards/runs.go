@@ -92,14 +92,19 @@ func activePanels() []Panel {
 func reconcilerPanels() []Panel {
 	return []Panel{
 		{
-			ID: "found", Kind: Timeseries, Unit: RunsPerHour, Title: english("Runs that did not stand as their workflow does"),
+			ID: "found", Kind: Timeseries, Unit: RunsPerHour, Width: 8, Title: english("Runs that did not stand as their workflow does"),
 			Description: english("Found per hour, by what became of the workflow: terminated, timed out or stuck. A stuck one is counted by every pass that sees it."),
 			Queries:     []Query{{ID: "n", Legend: "{{workflow}}", PromQL: perHour("lari_reconciler_found_total", nil, "workflow")}},
 		},
 		{
-			ID: "announced", Kind: Timeseries, Unit: RunsPerHour, Title: english("Ends told late"),
+			ID: "announced", Kind: Timeseries, Unit: RunsPerHour, Width: 8, Title: english("Ends told late"),
 			Description: english("Ends of runs per hour that connectors were told after a crash."),
 			Queries:     []Query{{ID: "n", Legend: "told late", PromQL: perHour("lari_reconciler_announced_total", nil)}},
+		},
+		{
+			ID: "passes", Kind: Timeseries, Unit: RunsPerHour, Width: 8, Title: english("Passes of the reconciler"),
+			Description: english("Per hour, by outcome; failed ones are made again. No pass for long: ends that no workflow saw are not found."),
+			Queries:     []Query{{ID: "n", Legend: "{{outcome}}", PromQL: perHour("lari_reconciler_passes_total", nil, "outcome")}},
 		},
 	}
 }

@@ -24,6 +24,7 @@ func temporal() Dashboard {
 		Description: "The workers and their connection to Temporal, as its SDK measures them.",
 		Rows: []Row{
 			{"Workers: use, saturation", workerPanels()},
+			{"Task queues", queueRow()},
 			{"Workflow tasks", workflowPanels()},
 			{"Activities", activityPanels()},
 			{"Requests to Temporal: rate, errors, duration", rpcPanels()},

@@ -10,7 +10,7 @@
 //	  postgres-…/   unpacked server, pgvector      devstack.json  ports, password; reused by the next start
 //	  temporal-…/   the CLI                        postgres/      the cluster; renamed into place when whole
 //	  go-tool-…/    pinned Go tools                temporal.db    the server's SQLite file
-//	                                               logs/          one file per child, the last run kept as .1
+//	  prometheus-…/ for the tests of the rules     logs/          one file per child, the last run kept as .1
 //
 // A cache entry is built in a folder beside its final name, under a file lock, and renamed: it is whole
 // or absent. Children sit in process groups of their own, so that a terminal's Ctrl-C reaches only the

@@ -20,6 +20,10 @@ type Facts struct {
 	descs   factDescs
 
 	mu       sync.Mutex
+	queue    RunQueue
+	queueAt  time.Time
+	queues   []TaskQueue
+	queuesAt time.Time
 	held     map[string]int64
 	heldAt   time.Time
 	backlog  DeliveryBacklog
@@ -29,7 +33,22 @@ type Facts struct {
 }
 
 type factDescs struct {
+	queued, waiting, tasks, wait, workers        *prometheus.Desc
 	held, disabled, pending, oldest, used, limit *prometheus.Desc
+}
+
+// RunQueue is the runs of every tenant that may begin and have not.
+type RunQueue struct {
+	Runs   int64
+	Oldest time.Duration // how long the first of them could have begun
+}
+
+// TaskQueue is what waits for workers in a queue, and how many there are.
+type TaskQueue struct {
+	Name       string
+	Tasks      int64
+	OldestWait time.Duration
+	Workers    int
 }
 
 // DeliveryBacklog is what waits to be delivered, of every tenant.
@@ -55,6 +74,20 @@ const maxQuotas = 8
 
 func newFacts(tenants *labels, b *budget, now func() time.Time) *Facts {
 	return &Facts{tenants: tenants, budget: b, now: now, descs: newFactDescs(), quotas: map[string]quotaFact{}, admitted: map[string]bool{}}
+}
+
+// Queued says which runs may begin and have not.
+func (f *Facts) Queued(q RunQueue) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queue, f.queueAt = q, f.now()
+}
+
+// TaskQueues says how the task queues fare. The caller must not change the list any more.
+func (f *Facts) TaskQueues(all []TaskQueue) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queues, f.queuesAt = all, f.now()
 }
 
 // Held says how many runs are held, by reason. The caller must not change the map any more.
@@ -91,7 +124,8 @@ func (f *Facts) Quotas(tenant string, all []Quota) {
 
 // Describe is part of prometheus.Collector.
 func (f *Facts) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{f.descs.held, f.descs.disabled, f.descs.pending, f.descs.oldest, f.descs.used, f.descs.limit} {
+	d := f.descs
+	for _, d := range []*prometheus.Desc{d.queued, d.waiting, d.tasks, d.wait, d.workers, d.held, d.disabled, d.pending, d.oldest, d.used, d.limit} {
 		out <- d
 	}
 }
@@ -110,6 +144,17 @@ func (f *Facts) snapshot() (all []prometheus.Metric) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	oldest := f.now().Add(-factsFor)
+	if f.queueAt.After(oldest) {
+		gauge(f.descs.queued, float64(f.queue.Runs))
+		gauge(f.descs.waiting, f.queue.Oldest.Seconds())
+	}
+	if f.queuesAt.After(oldest) {
+		for _, q := range f.queues {
+			gauge(f.descs.tasks, float64(q.Tasks), q.Name)
+			gauge(f.descs.wait, q.OldestWait.Seconds(), q.Name)
+			gauge(f.descs.workers, float64(q.Workers), q.Name)
+		}
+	}
 	if f.heldAt.After(oldest) {
 		for reason, n := range f.held {
 			gauge(f.descs.held, float64(n), reason)

@@ -17,14 +17,19 @@ func TestFactsExpire(t *testing.T) {
 	m := New(Options{Now: func() time.Time { return now }})
 	observeTimes(m, "acme", 1, time.Millisecond)
 	limit := 100.0
+	m.Facts.Queued(RunQueue{Runs: 4, Oldest: time.Minute})
+	m.Facts.TaskQueues([]TaskQueue{{Name: "runs", Tasks: 5, OldestWait: 2 * time.Second, Workers: 3}, {Name: "connectors"}})
 	m.Facts.Held(map[string]int64{"pause": 3})
 	m.Facts.Deliveries(DeliveryBacklog{DisabledEndpoints: 1, Pending: 2, Oldest: 90 * time.Second})
 	m.Facts.Quotas("acme", []Quota{{Name: "runs_per_day", Used: 7, Limit: &limit}, {Name: "held_runs", Used: 1}})
 	m.Facts.Quotas("unknown", []Quota{{Name: "runs_per_day", Used: 7}}) // no label: not exported
 	names := []string{
+		"lari_runs_queued", "lari_runs_oldest_queued_seconds", "lari_task_queue_backlog", "lari_task_queue_oldest_wait_seconds", "lari_task_queue_workers",
 		"lari_runs_held", "lari_webhook_endpoints_disabled", "lari_deliveries_pending", "lari_deliveries_oldest_pending_seconds", "lari_quota_used", "lari_quota_limit",
 	}
 	lines := []string{
+		"lari_runs_queued 4", "lari_runs_oldest_queued_seconds 60", `lari_task_queue_backlog{task_queue="runs"} 5`,
+		`lari_task_queue_oldest_wait_seconds{task_queue="runs"} 2`, `lari_task_queue_workers{task_queue="runs"} 3`, `lari_task_queue_workers{task_queue="connectors"} 0`,
 		`lari_runs_held{reason="pause"} 3`, "lari_webhook_endpoints_disabled 1", "lari_deliveries_pending 2", "lari_deliveries_oldest_pending_seconds 90",
 		`lari_quota_used{quota="held_runs",tenant_id="acme"} 1`, `lari_quota_used{quota="runs_per_day",tenant_id="acme"} 7`, `lari_quota_limit{quota="runs_per_day",tenant_id="acme"} 100`,
 	}

@@ -4,6 +4,7 @@ package telemetry
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -117,6 +118,19 @@ func (o *Options) native(h prometheus.HistogramOpts) prometheus.HistogramOpts {
 	return h
 }
 
+// firstTokenObjective is the time to first text, in seconds, that the alerts of deploy/prometheus count with: it
+// is always the bound of a bucket.
+const firstTokenObjective = 5
+
+// withBound gives buckets among which the bound is.
+func withBound(buckets []float64, bound float64) []float64 {
+	at, found := slices.BinarySearch(buckets, bound)
+	if found {
+		return buckets
+	}
+	return slices.Insert(slices.Clone(buckets), at, bound)
+}
+
 // seriesOf is how many series a histogram of such buckets is: those, +Inf, the sum and the count.
 func seriesOf(buckets []float64) int64 { return int64(len(buckets)) + 3 }
 
@@ -165,7 +179,7 @@ func newHTTP(declare promauto.Factory, tenants *labels, b *budget, o *Options) *
 
 func newRuns(declare promauto.Factory, tenants *labels, b *budget, o *Options) *Runs {
 	stops := []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
-	firsts := []float64{.05, .1, .25, .5, 1, 2, 3, 5, 10, 30, 60}
+	firsts := withBound([]float64{.05, .1, .25, .5, 1, 2, 3, 5, 10, 30, 60}, firstTokenObjective)
 	waits := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 	lengths := []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400}
 	started := declare.NewCounterVec(prometheus.CounterOpts{
@@ -288,8 +302,13 @@ func newReconciler(declare promauto.Factory) *Reconciler {
 		Name: "lari_reconciler_found_total",
 		Help: "Runs that did not stand as their workflow does, by what became of it; stuck ones are counted by every pass that sees them.",
 	}, []string{"workflow"})
+	passes := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_reconciler_passes_total",
+		Help: "Passes of the reconciler, by outcome (completed, failed); failed ones are made again. Absent where none are to be made.",
+	}, []string{"outcome"})
 	return &Reconciler{
 		words:  newLabels(maxWords),
+		passes: newHandles(func(outcome string) prometheus.Counter { return passes.WithLabelValues(outcome) }),
 		found:  newHandles(func(ending string) prometheus.Counter { return found.WithLabelValues(ending) }),
 		untold: declare.NewCounter(prometheus.CounterOpts{Name: "lari_reconciler_announced_total", Help: "Ends of runs that connectors were told late, after a crash."}),
 	}
@@ -397,6 +416,11 @@ func newFactDescs() factDescs {
 	}
 	const everywhere = " Of the whole system, so every process exports the same: take the maximum."
 	return factDescs{
+		queued:   desc("lari_runs_queued", "Runs that may begin and have not."+everywhere),
+		waiting:  desc("lari_runs_oldest_queued_seconds", "How long the first of them could have begun."+everywhere),
+		tasks:    desc("lari_task_queue_backlog", "Tasks that wait for a worker, about, as Temporal knows it."+everywhere, "task_queue"),
+		wait:     desc("lari_task_queue_oldest_wait_seconds", "How long the oldest of these tasks has waited, about."+everywhere, "task_queue"),
+		workers:  desc("lari_task_queue_workers", "Worker processes that asked for such tasks within the last 70 seconds."+everywhere, "task_queue"),
 		held:     desc("lari_runs_held", "Runs that are accepted and held back, by what holds them."+everywhere, "reason"),
 		disabled: desc("lari_webhook_endpoints_disabled", "Webhook endpoints that are disabled."+everywhere),
 		pending:  desc("lari_deliveries_pending", "Deliveries of events to remote connectors that are still tried."+everywhere),

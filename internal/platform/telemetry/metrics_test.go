@@ -34,6 +34,9 @@ func exercise(t *testing.T, m *Metrics) {
 	m.Facts.Held(map[string]int64{"quota": 2})
 	m.Facts.Deliveries(DeliveryBacklog{DisabledEndpoints: 1, Pending: 3, Oldest: time.Minute})
 	m.Facts.Quotas("acme", []Quota{{Name: "runs_per_day", Used: 4, Limit: &limit}})
+	m.Facts.Queued(RunQueue{Runs: 2, Oldest: time.Second})
+	m.Facts.TaskQueues([]TaskQueue{{Name: "runs", Tasks: 1, OldestWait: time.Second, Workers: 2}})
+	m.Reconciler.Passed(true)
 	m.Reconciler.Found("terminated")
 	m.Reconciler.Announced()
 	m.Streams.Opened("sse")
@@ -86,8 +89,8 @@ func TestMetricsAreWellNamed(t *testing.T) {
 			t.Errorf("%s has neither our prefix nor that of the runtime", name)
 		}
 	}
-	if own != 47 {
-		t.Errorf("%d families of our own have series after exercise, want 47: does it miss a metric?", own)
+	if own != 53 {
+		t.Errorf("%d families of our own have series after exercise, want 53: does it miss a metric?", own)
 	}
 }
 
