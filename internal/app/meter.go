@@ -45,9 +45,9 @@ func (m meter) ModelFailed(provider, model string, class llm.Class) {
 	m.datadog.ModelFailed(provider, model, string(class))
 }
 
-func (m meter) ToolCalled(tool, outcome string, took time.Duration) {
-	m.metrics.Tools.Called(tool, outcome, took)
-	m.datadog.ToolCalled(tool, outcome, took)
+func (m meter) ToolCalled(c activities.ToolCallFacts) {
+	m.metrics.Tools.Called(c.Tool, c.Outcome, c.Took, telemetry.Exemplar{RunID: c.RunID.String(), TraceID: c.TraceID})
+	m.datadog.ToolCalled(c.Tool, c.Outcome, c.Took)
 }
 
 func (m meter) Attempted(connector string, e connectors.Event, _ time.Duration, err error) {
@@ -63,7 +63,7 @@ func (m meter) Attempted(connector string, e connectors.Event, _ time.Duration, 
 	m.datadog.ConnectorAttempted(connector, string(e.Type.Hook()), outcome)
 	if err == nil {
 		lag := time.Since(e.At.Time)
-		m.metrics.Connectors.Delivered(connector, e.RunID.String(), lag)
+		m.metrics.Connectors.Delivered(connector, e.RunID.String(), lag, e.TraceID)
 		m.datadog.ConnectorDelivered(connector, lag)
 	}
 }

@@ -67,16 +67,17 @@ func (h *HTTP) Begin() { h.inFlight.Inc() }
 func (h *HTTP) End() { h.inFlight.Dec() }
 
 // Observe records an answered request. route is the pattern of the route table, not
-// the path; empty: no route matched. tenant is empty when the caller was not recognised.
-func (h *HTTP) Observe(tenant, route, method string, status int, took time.Duration) {
+// the path; empty: no route matched. tenant is empty when the caller was not recognised. A request whose trace is
+// kept leaves it as an exemplar, and the run that it is about.
+func (h *HTTP) Observe(tenant, route, method string, status int, took time.Duration, e ...Exemplar) {
 	key := httpKey{tenant: h.tenants.label(tenant), route: h.routes.label(route), method: methodLabel(method), status: status}
 	if status < 100 || status > 599 {
 		key.status = noStatus
 	}
-	seconds := took.Seconds()
-	h.duration.get(key).Observe(seconds)
+	exemplar := only(e).labels()
+	observeLabelled(h.duration.get(key), took, exemplar)
 	key.tenant = ""
-	h.byRoute.get(key).Observe(seconds)
+	observeLabelled(h.byRoute.get(key), took, exemplar)
 }
 
 var knownMethods = [...]string{
