@@ -104,7 +104,7 @@ type Metrics struct {
 	MaxTenants int           `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other. The last quarter goes to those that are active. The contract of series is in docs/metrics.md"`
 	MaxSeries  int           `env:"LARI_METRICS_MAX_SERIES" default:"100000" min:"1000" max:"10000000" doc:"series that carry a tenant; beyond a fifth of it a tenant's routes share _other, beyond half of it runs of tenants that had none do"`
 	Window     time.Duration `env:"LARI_METRICS_WINDOW" default:"5m" min:"20s" max:"1h" doc:"how far back the exported quantiles reach"`
-	Native     bool          `env:"LARI_METRICS_NATIVE_HISTOGRAMS" default:"false" doc:"native histograms beside the classic buckets of requests, runs and models, for a Prometheus that scrapes them from the admin port"`
+	Native     bool          `env:"LARI_METRICS_NATIVE_HISTOGRAMS" default:"false" doc:"native histograms beside the classic buckets of requests, runs and models, for a Prometheus that scrapes them from the admin port; the exported quantiles are of them then"`
 	Public     bool          `env:"LARI_METRICS_PUBLIC" default:"false" doc:"anybody may read every series at /v1/analytics/prometheus; in development only"`
 }
 

@@ -33,8 +33,8 @@ type Options struct {
 	MaxTenants int           // tenants with labels of their own (LARI_METRICS_MAX_TENANTS); zero: 1000
 	MaxSeries  int           // series that carry a tenant (LARI_METRICS_MAX_SERIES); zero: 100,000
 	Window     time.Duration // of the quantiles (LARI_METRICS_WINDOW); zero: 5 minutes
-	// Native keeps native histograms beside the classic buckets of requests, runs and models
-	// (LARI_METRICS_NATIVE_HISTOGRAMS).
+	// Native keeps native histograms beside the classic buckets of requests, runs and models, and takes the quantiles
+	// from them (LARI_METRICS_NATIVE_HISTOGRAMS).
 	Native bool
 	Now    func() time.Time
 }
