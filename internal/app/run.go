@@ -85,6 +85,7 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		a.Schedules.RunSweeper(ctx)
 		return nil
 	})
+	a.watchSchedules(ctx, group)
 	group.Go(func() error {
 		a.Deliveries.RunCourier(ctx)
 		return nil

@@ -19,17 +19,21 @@ type Facts struct {
 	now     func() time.Time
 	descs   factDescs
 
-	mu       sync.Mutex
-	held     map[string]int64
-	heldAt   time.Time
-	backlog  DeliveryBacklog
-	backAt   time.Time
-	quotas   map[string]quotaFact // by the tenant's label
-	admitted map[string]bool      // tenants whose quotas have come out of the budget
+	mu      sync.Mutex
+	held    map[string]int64
+	heldAt  time.Time
+	backlog DeliveryBacklog
+	backAt  time.Time
+	quotas  map[string]quotaFact // by the tenant's label
+
+	schedules   map[outcomeKey]int64 // by the tenant's label and the state
+	schedulesAt time.Time
+	scheduling  map[string]bool // tenants whose schedules have come out of the budget
+	admitted    map[string]bool // tenants whose quotas have come out of the budget
 }
 
 type factDescs struct {
-	held, disabled, pending, oldest, used, limit *prometheus.Desc
+	held, disabled, pending, oldest, used, limit, schedules *prometheus.Desc
 }
 
 // DeliveryBacklog is what waits to be delivered, of every tenant.
@@ -54,7 +58,7 @@ type quotaFact struct {
 const maxQuotas = 8
 
 func newFacts(tenants *labels, b *budget, now func() time.Time) *Facts {
-	return &Facts{tenants: tenants, budget: b, now: now, descs: newFactDescs(), quotas: map[string]quotaFact{}, admitted: map[string]bool{}}
+	return &Facts{tenants: tenants, budget: b, now: now, descs: newFactDescs(), quotas: map[string]quotaFact{}, admitted: map[string]bool{}, scheduling: map[string]bool{}}
 }
 
 // Held says how many runs are held, by reason. The caller must not change the map any more.
@@ -91,7 +95,7 @@ func (f *Facts) Quotas(tenant string, all []Quota) {
 
 // Describe is part of prometheus.Collector.
 func (f *Facts) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{f.descs.held, f.descs.disabled, f.descs.pending, f.descs.oldest, f.descs.used, f.descs.limit} {
+	for _, d := range []*prometheus.Desc{f.descs.held, f.descs.disabled, f.descs.pending, f.descs.oldest, f.descs.used, f.descs.limit, f.descs.schedules} {
 		out <- d
 	}
 }
@@ -113,6 +117,11 @@ func (f *Facts) snapshot() (all []prometheus.Metric) {
 	if f.heldAt.After(oldest) {
 		for reason, n := range f.held {
 			gauge(f.descs.held, float64(n), reason)
+		}
+	}
+	if f.schedulesAt.After(oldest) {
+		for k, n := range f.schedules {
+			gauge(f.descs.schedules, float64(n), k.name, k.outcome)
 		}
 	}
 	if f.backAt.After(oldest) {

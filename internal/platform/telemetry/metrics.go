@@ -47,6 +47,7 @@ type Metrics struct {
 	Model      *Model
 	Tools      *Tools
 	Connectors *Connectors
+	Schedules  *Schedules
 	Reconciler *Reconciler
 	Streams    *Streams
 	Events     *Events
@@ -77,6 +78,7 @@ func New(o Options) *Metrics {
 		Model:      newModel(declare, tenants, b, &o),
 		Tools:      newTools(declare),
 		Connectors: newConnectors(declare),
+		Schedules:  newSchedules(declare, tenants, b),
 		Reconciler: newReconciler(declare),
 		Streams:    newStreams(declare),
 		Events:     newEvents(declare),
@@ -283,6 +285,27 @@ func newConnectors(declare promauto.Factory) *Connectors {
 	}
 }
 
+func newSchedules(declare promauto.Factory, tenants *labels, b *budget) *Schedules {
+	lags := []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}
+	firings := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_schedule_firings_total",
+		Help: "Firings of schedules, by outcome: started, refused, cancelled, skipped because a run went on, missed because the platform was away. The reason is the code of a refusal. Those that were skipped or missed are counted by the process that notices, some minutes later.",
+	}, []string{"tenant_id", "outcome", "reason"})
+	lag := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_schedule_firing_lag_seconds",
+		Help:    "Time from a firing's time in the schedule to the acceptance of its run; jitter, waiting for an earlier run and pauses of the platform included, triggers and backfills left out.",
+		Buckets: lags,
+	}, []string{"tenant_id"})
+	return &Schedules{
+		tenants: tenants,
+		words:   newLabels(maxWords),
+		firings: newBudgeted(firingRules(b), func(k firingKey) prometheus.Counter {
+			return firings.WithLabelValues(k.tenant, k.outcome, k.reason)
+		}),
+		lag: newBudgeted(plainRules(b, seriesOf(lags)), func(tenant string) prometheus.Observer { return lag.WithLabelValues(tenant) }),
+	}
+}
+
 func newReconciler(declare promauto.Factory) *Reconciler {
 	found := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_reconciler_found_total",
@@ -397,11 +420,12 @@ func newFactDescs() factDescs {
 	}
 	const everywhere = " Of the whole system, so every process exports the same: take the maximum."
 	return factDescs{
-		held:     desc("lari_runs_held", "Runs that are accepted and held back, by what holds them."+everywhere, "reason"),
-		disabled: desc("lari_webhook_endpoints_disabled", "Webhook endpoints that are disabled."+everywhere),
-		pending:  desc("lari_deliveries_pending", "Deliveries of events to remote connectors that are still tried."+everywhere),
-		oldest:   desc("lari_deliveries_oldest_pending_seconds", "Age of the oldest delivery that is still tried."+everywhere),
-		used:     desc("lari_quota_used", "What a tenant that was active in the last minutes has used of a quota: runs, tokens, US dollars or requests.", "tenant_id", "quota"),
-		limit:    desc("lari_quota_limit", "What such a tenant may use of a quota; absent where there is no limit.", "tenant_id", "quota"),
+		held:      desc("lari_runs_held", "Runs that are accepted and held back, by what holds them."+everywhere, "reason"),
+		disabled:  desc("lari_webhook_endpoints_disabled", "Webhook endpoints that are disabled."+everywhere),
+		pending:   desc("lari_deliveries_pending", "Deliveries of events to remote connectors that are still tried."+everywhere),
+		oldest:    desc("lari_deliveries_oldest_pending_seconds", "Age of the oldest delivery that is still tried."+everywhere),
+		schedules: desc("lari_schedules", "Schedules, by state (active, paused, ended, missing in Temporal), as they were last seen."+everywhere, "tenant_id", "state"),
+		used:      desc("lari_quota_used", "What a tenant that was active in the last minutes has used of a quota: runs, tokens, US dollars or requests.", "tenant_id", "quota"),
+		limit:     desc("lari_quota_limit", "What such a tenant may use of a quota; absent where there is no limit.", "tenant_id", "quota"),
 	}
 }
