@@ -41,7 +41,7 @@ func (m *Metrics) Report(tenant string) Report {
 	since := w.since(now)
 	r := Report{From: since, To: now}
 	label, found := m.tenants.find(tenant)
-	if r.Labelled = found; !found {
+	if r.Labelled = found && !m.off; !r.Labelled {
 		return r
 	}
 	r.addHTTP(within(w.http, now, since, func(k httpKey) (httpKey, bool) { return k, k.tenant == label }))

@@ -40,6 +40,9 @@ func newWindow(m *Metrics, o Options) *window {
 
 // RunWindow reads the histograms until ctx ends. Without it a window begins with the process.
 func (m *Metrics) RunWindow(ctx context.Context) {
+	if m.off {
+		return
+	}
 	ticker := time.NewTicker(m.window.step())
 	defer ticker.Stop()
 	for {
