@@ -34,9 +34,8 @@ func (e Exemplar) labels() prometheus.Labels {
 }
 
 // observe leaves the exemplar, if there is one.
-func observe(o prometheus.Observer, d time.Duration, e Exemplar) { observeLabelled(o, d, e.labels()) }
-
-func observeLabelled(o prometheus.Observer, d time.Duration, labels prometheus.Labels) {
+func observe(o prometheus.Observer, d time.Duration, e Exemplar) {
+	labels := e.labels()
 	if x, ok := o.(prometheus.ExemplarObserver); ok && labels != nil {
 		x.ObserveWithExemplar(d.Seconds(), labels)
 		return

@@ -68,6 +68,44 @@ func TestExemplarsNameRunAndTrace(t *testing.T) {
 	}
 }
 
+// A bucket that is hit all the time takes an exemplar a second; one that is seldom hit takes its own at once.
+func TestExemplarsOfRequestsAreSparing(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1e9, 0)
+	m := New(Options{Now: func() time.Time { return now }})
+	observe := func(trace string, took time.Duration) {
+		m.HTTP.Observe("acme", "/v1/runs", http.MethodGet, http.StatusOK, took, Exemplar{TraceID: trace})
+	}
+	first, second := strings.Repeat("1", 32), strings.Repeat("2", 32)
+	observe(first, time.Millisecond)
+	observe(second, time.Millisecond) // at a bound, and too early
+	want := func(name, fast, slow string) {
+		t.Helper()
+		var found [2]string
+		for _, b := range family(t, m, name).GetMetric()[0].GetHistogram().GetBucket() {
+			for _, l := range b.GetExemplar().GetLabel() {
+				which := 0
+				if b.GetUpperBound() > 1 {
+					which = 1
+				}
+				found[which] = l.GetValue()
+			}
+		}
+		if found != [2]string{fast, slow} {
+			t.Errorf("the exemplars of %s are %v", name, found)
+		}
+	}
+	observe(second, time.Minute)
+	for _, name := range []string{"lari_http_request_duration_seconds", "lari_http_route_duration_seconds"} {
+		want(name, first, second)
+	}
+	now = now.Add(time.Second)
+	observe(second, time.Millisecond)
+	for _, name := range []string{"lari_http_request_duration_seconds", "lari_http_route_duration_seconds"} {
+		want(name, second, second)
+	}
+}
+
 // BenchmarkHTTPObserveTraced is what the exemplars of a request add, which only those have whose trace is kept.
 func BenchmarkHTTPObserveTraced(b *testing.B) {
 	m := New(Options{})

@@ -193,13 +193,14 @@ func newHTTP(declare promauto.Factory, tenants *labels, b *budget, o *Options) *
 		Buckets: buckets,
 	}), []string{"route", "method", "status"})
 	return &HTTP{
+		now:     o.Now,
 		tenants: tenants,
 		routes:  newLabels(maxRoutes),
 		duration: newBudgeted(httpRules(b, seriesOf(buckets)), func(k httpKey) prometheus.Observer {
-			return duration.WithLabelValues(k.tenant, k.route, k.method, statusText(k.status))
+			return newSparing(duration.WithLabelValues(k.tenant, k.route, k.method, statusText(k.status)), buckets)
 		}),
 		byRoute: newBudgeted(routeRules(b, seriesOf(buckets)), func(k httpKey) prometheus.Observer {
-			return byRoute.WithLabelValues(k.route, k.method, statusText(k.status))
+			return newSparing(byRoute.WithLabelValues(k.route, k.method, statusText(k.status)), buckets)
 		}),
 		inFlight: declare.NewGauge(prometheus.GaugeOpts{
 			Name: "lari_http_requests_in_flight",
