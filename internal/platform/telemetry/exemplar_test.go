@@ -42,8 +42,13 @@ func TestExemplarsNameRunAndTrace(t *testing.T) {
 	t.Parallel()
 	const id, kept = "0190a0b0-0000-7000-8000-000000000002", "4bf92f3577b34da6a3ce929d0e0e4736"
 	for _, c := range []struct{ run, trace, wantRun, wantTrace string }{
-		{id, kept, id, kept}, {id, "", id, ""}, {id, "too short", id, ""}, {"", kept, "", kept}, {strings.Repeat("x", 65), kept, "", kept},
-		{"\xff", kept, "", kept}, {"", strings.Repeat("\xff", 32), "", ""},
+		{id, kept, id, kept},
+		{id, "", id, ""},
+		{id, "too short", id, ""},
+		{"", kept, "", kept},
+		{strings.Repeat("x", 65), kept, "", kept},
+		{"\xff", kept, "", kept},
+		{"", strings.Repeat("\xff", 32), "", ""},
 	} {
 		m, e := New(Options{}), Exemplar{RunID: c.run, TraceID: c.trace}
 		m.HTTP.Observe("acme", "/v1/runs/{run_id}", http.MethodGet, http.StatusOK, time.Second, e)
