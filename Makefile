@@ -61,7 +61,7 @@ fmt: ## format the Go code
 	@set -e; linter=$$($(gotool) $(GOLANGCI_LINT)); "$$linter" fmt ./...
 
 bench: ## measure on this machine: the HTTP adapter alone, then whole runs
-	@go test -run '^$$' -bench . -benchmem $(FLAGS) ./api ./internal/platform/auth
+	@go test -run '^$$' -bench . -benchmem $(FLAGS) ./api ./internal/platform/auth ./internal/platform/telemetry
 	@$(stack) go test -count=1 -timeout 30m -v ./tests/bench -figures
 
 # A short form of 40 runs is part of make test. FLAGS="-storm-seed N" draws the same chances again.

@@ -28,7 +28,7 @@ import (
 type Observer interface {
 	ModelAnswered(t ModelTurnFacts)
 	ModelFailed(provider, model string, class llm.Class)
-	ToolCalled(tool, outcome string, took time.Duration)
+	ToolCalled(c ToolCallFacts)
 }
 
 // ModelTurnFacts are the figures of a model's turn.
@@ -43,6 +43,15 @@ type ModelTurnFacts struct {
 	FirstToken time.Duration // from the request; zero: no text
 	Took       time.Duration
 	TraceID    string // of the trace, "" for none that is kept
+}
+
+// ToolCallFacts are the figures of a call of a tool.
+type ToolCallFacts struct {
+	RunID   uuid.UUID
+	Tool    string
+	Outcome string
+	Took    time.Duration
+	TraceID string // as above
 }
 
 // Activities are the steps. Workflows refer to its methods through a nil pointer.

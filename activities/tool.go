@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/runs"
 )
 
@@ -47,7 +48,7 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 		}
 		status, result = runs.ToolFailed, a.explain(ctx, call, err)
 	}
-	a.Observer.ToolCalled(call.Name, string(status), time.Since(began))
+	a.Observer.ToolCalled(ToolCallFacts{RunID: in.RunID, Tool: call.Name, Outcome: string(status), Took: time.Since(began), TraceID: tracing.Sampled(ctx)})
 	a.Logger.DebugContext(ctx, "a tool was called", "step", call.Step, "tool", call.Name, "outcome", status, "took", time.Since(began))
 	settling, settled := context.WithTimeout(context.WithoutCancel(ctx), settle)
 	defer settled()

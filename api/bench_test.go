@@ -13,6 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/runs"
 )
@@ -24,7 +25,7 @@ func BenchmarkAdapter(b *testing.B) {
 	var observed int
 	s, err := New(Deps{
 		Auth: newAuth(b), Trail: newTrail(b), Log: slog.New(slog.DiscardHandler),
-		Observe: func(string, string, string, int, time.Duration) { observed++ },
+		Observe: func(string, string, string, int, time.Duration, ...telemetry.Exemplar) { observed++ },
 	}, append(thingRoutes(), Handle("POST", "/v1/runs", auth.RunCreate, Meta{ID: "createRun", Tag: "runs", Summary: "Start a run", Status: 202},
 		func(context.Context, *runs.NewRun) (thingView, error) { return thingView{Name: "a"}, nil })))
 	if err != nil {

@@ -57,13 +57,23 @@ func (s *Server) conclude(ctx *fasthttp.RequestCtx, x *exchange) {
 	}
 	ctx.Response.Header.Set(headerRequestID, x.requestID)
 	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
-	s.observe(x.label, x.template(), methodLabel(ctx), ctx.Response.StatusCode(), time.Since(x.began))
+	s.meter(ctx, x)
 	if x.span != nil {
 		x.endSpan(ctx)
 	}
 	s.mention(ctx, x)
 	ctx.RemoveUserValue(exchangeKey{})
 	s.exchanges.put(x)
+}
+
+// meter observes the request, and allocates nothing for one whose trace is not kept.
+func (s *Server) meter(ctx *fasthttp.RequestCtx, x *exchange) {
+	took := time.Since(x.began)
+	if e, kept := x.exemplar(); kept {
+		s.observe(x.label, x.template(), methodLabel(ctx), ctx.Response.StatusCode(), took, e)
+		return
+	}
+	s.observe(x.label, x.template(), methodLabel(ctx), ctx.Response.StatusCode(), took)
 }
 
 // mention logs every request for those who debug.

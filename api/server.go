@@ -16,6 +16,7 @@ import (
 
 	"github.com/larirun/lari/internal/idempotency"
 	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/platform/tracing"
 )
 
@@ -53,8 +54,9 @@ func (c *Config) complete() error {
 
 // Observe is told of every request when its answer is known: the tenant ("" before it is known), the
 // route's path template ("_unmatched" when no route answers), method and status, and the time until the
-// answer, or the first byte of a stream, was ready.
-type Observe func(tenant, route, method string, status int, d time.Duration)
+// answer, or the first byte of a stream, was ready. Of a request whose trace is kept it is told which that is, and
+// which run the request is about.
+type Observe func(tenant, route, method string, status int, d time.Duration, e ...telemetry.Exemplar)
 
 // Deps is what the server works with.
 type Deps struct {
@@ -142,7 +144,7 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 		s.begin, s.end = d.Begin, d.End
 	}
 	if s.observe == nil {
-		s.observe = func(string, string, string, int, time.Duration) {}
+		s.observe = func(string, string, string, int, time.Duration, ...telemetry.Exemplar) {}
 	}
 	s.adapter = &adapter{
 		auth: d.Auth, keys: d.Keys, validator: newValidator(), log: d.Log, base: base, timeout: d.Config.Timeout,

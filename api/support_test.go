@@ -17,6 +17,7 @@ import (
 
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/telemetry"
 )
 
 var secret = bytes.Repeat([]byte("k"), auth.MinSecretBytes)
@@ -41,7 +42,7 @@ type observations struct {
 	all []observation
 }
 
-func (o *observations) observe(tenant, route, method string, status int, _ time.Duration) {
+func (o *observations) observe(tenant, route, method string, status int, _ time.Duration, _ ...telemetry.Exemplar) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all = append(o.all, observation{tenant, route, method, status})

@@ -12,6 +12,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/platform/tracing"
 )
 
@@ -69,6 +70,18 @@ func (x *exchange) endSpan(ctx *fasthttp.RequestCtx) {
 		x.span.SetStatus(codes.Error, string(x.code))
 	}
 	x.span.End()
+}
+
+// exemplar names the request's trace, and its run; false: the trace is not kept.
+func (x *exchange) exemplar() (e telemetry.Exemplar, kept bool) {
+	if x.span == nil || !x.span.SpanContext().IsSampled() {
+		return e, false
+	}
+	e.TraceID = x.span.SpanContext().TraceID().String()
+	if x.run != uuid.Nil {
+		e.RunID = x.run.String()
+	}
+	return e, true
 }
 
 // spanName is that of the route, ready made: HEAD is answered by the routes of GET.

@@ -6,12 +6,14 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
 
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/tests/collector"
 )
@@ -123,4 +125,68 @@ func newRequest(path string) *fasthttp.RequestCtx {
 	ctx := &fasthttp.RequestCtx{}
 	ctx.Init(&req, nil, nil)
 	return ctx
+}
+
+// The histograms of requests lead to the trace and the run of a request whose trace is kept, and to none of others.
+func TestRequestsLeaveExemplars(t *testing.T) {
+	t.Parallel()
+	const caller = "4bf92f3577b34da6a3ce929d0e0e4736"
+	spans := collector.New(t)
+	tracer, err := tracing.New(t.Context(), tracing.Options{Endpoint: spans.URL, Service: "lari", Sampler: tracing.ParentAlwaysOff, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1e9, 0)
+	metrics := telemetry.New(telemetry.Options{Now: func() time.Time { return now }})
+	r := start(t, []Route{
+		Handle("GET", "/v1/runs/{run_id}/fine", auth.RunRead, Meta{ID: "fine", Tag: "runs", Summary: "Do it"},
+			func(context.Context, *struct {
+				RunID uuid.UUID `path:"run_id"`
+			},
+			) (None, error) {
+				return None{}, nil
+			}),
+	}, func(d *Deps) { d.Tracer, d.Observe = tracer, metrics.HTTP.Observe })
+	ask := func(path, parent string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+r.token(t, auth.RoleViewer))
+		req.Header.Set("traceparent", parent)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	page := func() string {
+		_, page, err := metrics.Expose(t.Context(), telemetry.Everyone, "application/openmetrics-text; version=1.0.0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(page)
+	}
+	run := uuid.Must(uuid.NewV7()).String()
+	ask("/v1/runs/"+run+"/fine", "")
+	ask("/healthz", "00-"+caller+"-00f067aa0ba902b7-01")
+	ask("/v1/runs/"+run+"/fine", "00-"+caller+"-00f067aa0ba902b7-00")
+	if got := page(); strings.Contains(got, "trace_id") {
+		t.Errorf("there is an exemplar of a trace that is not kept, or of a probe:\n%s", got)
+	}
+	ask("/v1/runs/"+run+"/fine", "00-"+caller+"-00f067aa0ba902b7-01")
+	now = now.Add(time.Minute) // a page serves for a second
+	for _, name := range []string{"lari_http_request_duration_seconds_bucket", "lari_http_route_duration_seconds_bucket"} {
+		found := false
+		for line := range strings.Lines(page()) {
+			_, exemplar, _ := strings.Cut(line, " # {") // its labels are in no order
+			found = found || strings.HasPrefix(line, name) && strings.Contains(exemplar, `run_id="`+run+`"`) && strings.Contains(exemplar, `trace_id="`+caller+`"`)
+		}
+		if !found {
+			t.Errorf("no line of %s leads to the run %s and the trace %s", name, run, caller)
+		}
+	}
+	if err := tracer.Close(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
 }

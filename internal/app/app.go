@@ -207,7 +207,7 @@ func (a *App) joinDomains() error {
 			return err
 		},
 	})
-	a.joinSchedules()
+	a.joinSchedules(m)
 	if err := a.joinControl(); err != nil {
 		return err
 	}

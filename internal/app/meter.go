@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -12,7 +13,9 @@ import (
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/stream"
 	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/runs"
+	"github.com/larirun/lari/internal/schedules"
 )
 
 // meter joins what observes to the metrics: those that Prometheus reads and those that Datadog is sent.
@@ -27,6 +30,7 @@ var (
 	_ stream.Observer          = meter{}
 	_ telemetryconnector.Meter = meter{}
 	_ runs.ReconcileObserver   = meter{}
+	_ schedules.Observer       = meter{}
 )
 
 func (m meter) ModelAnswered(t activities.ModelTurnFacts) {
@@ -45,9 +49,9 @@ func (m meter) ModelFailed(provider, model string, class llm.Class) {
 	m.datadog.ModelFailed(provider, model, string(class))
 }
 
-func (m meter) ToolCalled(tool, outcome string, took time.Duration) {
-	m.metrics.Tools.Called(tool, outcome, took)
-	m.datadog.ToolCalled(tool, outcome, took)
+func (m meter) ToolCalled(c activities.ToolCallFacts) {
+	m.metrics.Tools.Called(c.Tool, c.Outcome, c.Took, telemetry.Exemplar{RunID: c.RunID.String(), TraceID: c.TraceID})
+	m.datadog.ToolCalled(c.Tool, c.Outcome, c.Took)
 }
 
 func (m meter) Attempted(connector string, e connectors.Event, _ time.Duration, err error) {
@@ -63,8 +67,17 @@ func (m meter) Attempted(connector string, e connectors.Event, _ time.Duration, 
 	m.datadog.ConnectorAttempted(connector, string(e.Type.Hook()), outcome)
 	if err == nil {
 		lag := time.Since(e.At.Time)
-		m.metrics.Connectors.Delivered(connector, e.RunID.String(), lag)
+		m.metrics.Connectors.Delivered(connector, e.RunID.String(), lag, e.TraceID)
 		m.datadog.ConnectorDelivered(connector, lag)
+	}
+}
+
+// FiringsSettled counts firings; the lag is that of one whose time came and that has a run.
+func (m meter) FiringsSettled(ctx context.Context, s schedules.Settled) {
+	tenant := s.TenantID.String()
+	m.metrics.Schedules.Settled(tenant, string(s.Outcome), string(s.Code), s.N)
+	if s.Late != 0 {
+		m.metrics.Schedules.Late(tenant, s.Late, telemetry.Exemplar{RunID: s.RunID.String(), TraceID: tracing.Sampled(ctx)})
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/scope"
 	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/internal/threads"
@@ -160,7 +161,7 @@ type searcher struct {
 func (p searcher) Search(ctx context.Context, query string, limit int) ([]tools.Hit, error) {
 	began := time.Now()
 	hits, err := p.knowledge.Search(ctx, query, limit)
-	p.metrics.Searched(err, time.Since(began))
+	p.metrics.Searched(err, time.Since(began), within(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -169,4 +170,13 @@ func (p searcher) Search(ctx context.Context, query string, limit int) ([]tools.
 		found = append(found, tools.Hit{Title: h.Title, URI: h.URI, Snippet: h.Snippet, Content: h.Content, Score: h.Score})
 	}
 	return found, nil
+}
+
+// within says of which run and trace the work of the context is.
+func within(ctx context.Context) telemetry.Exemplar {
+	e := telemetry.Exemplar{TraceID: tracing.Sampled(ctx)}
+	if run := scope.From(ctx).Run; run != uuid.Nil {
+		e.RunID = run.String()
+	}
+	return e
 }

@@ -88,6 +88,13 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		a.Schedules.RunSweeper(ctx)
 		return nil
 	})
+	if a.Metrics.On() {
+		a.watchSchedules(ctx, group)
+		group.Go(func() error {
+			a.showFacts(ctx)
+			return nil
+		})
+	}
 	group.Go(func() error {
 		a.Deliveries.RunCourier(ctx)
 		return nil
@@ -98,10 +105,6 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 	})
 	group.Go(func() error {
 		a.Metrics.RunWindow(ctx)
-		return nil
-	})
-	group.Go(func() error {
-		a.showFacts(ctx)
 		return nil
 	})
 	group.Go(func() error {
@@ -160,15 +163,14 @@ func (a *App) bounded(ctx context.Context, stop func(context.Context) error) {
 
 // server makes the API's server over the whole table of routes.
 func (a *App) server() (*api.Server, error) {
-	return api.New(api.Deps{
+	d := api.Deps{
 		Config: api.Config{
 			BodyLimit: int(a.cfg.Limits.BodyBytes), Timeout: a.cfg.Limits.RequestTimeout, TrustedProxies: a.cfg.TrustedProxies,
 		},
-		Auth:    &auth.Authenticator{Verifier: a.verifier, Keys: a.apiKeys},
-		Keys:    a.keys,
-		Trail:   a.audit,
-		Rate:    ratelimit.New(a.Quotas.Lease, time.Now, a.log),
-		Observe: a.Metrics.HTTP.Observe, Begin: a.Metrics.HTTP.Begin, End: a.Metrics.HTTP.End,
+		Auth:   &auth.Authenticator{Verifier: a.verifier, Keys: a.apiKeys},
+		Keys:   a.keys,
+		Trail:  a.audit,
+		Rate:   ratelimit.New(a.Quotas.Lease, time.Now, a.log),
 		Tracer: a.tracer,
 		Checks: []api.Check{
 			{Name: "postgres", Run: a.DB.Ping},
@@ -177,7 +179,11 @@ func (a *App) server() (*api.Server, error) {
 		},
 		Version: Version(),
 		Log:     a.log,
-	}, a.routes())
+	}
+	if a.Metrics.On() {
+		d.Observe, d.Begin, d.End = a.Metrics.HTTP.Observe, a.Metrics.HTTP.Begin, a.Metrics.HTTP.End
+	}
+	return api.New(d, a.routes())
 }
 
 func (a *App) runAPI(ctx context.Context, listener net.Listener) error {

@@ -2,20 +2,61 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/internal/schedules"
 )
 
 // joinSchedules makes the domain of schedules.
-func (a *App) joinSchedules() {
+func (a *App) joinSchedules(m meter) {
 	a.Schedules = schedules.NewService(schedules.Deps{
-		DB: a.DB, Engine: a.engine, Runs: scheduledRuns{a.Runs}, Logger: a.log,
+		DB: a.DB, Engine: a.engine, Runs: scheduledRuns{a.Runs}, Logger: a.log, Observer: m,
 		Rules: schedules.Rules{MinInterval: a.cfg.Schedules.MinInterval},
 	})
+}
+
+// countEvery is how often schedules are counted: all of them, for which the database reads each.
+const countEvery = time.Minute
+
+// watchSchedules meters what became of firings that did not reach the platform, and how many schedules there are.
+func (a *App) watchSchedules(ctx context.Context, group *errgroup.Group) {
+	group.Go(func() error {
+		a.Schedules.RunWatcher(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		ticker := time.NewTicker(countEvery)
+		defer ticker.Stop()
+		for {
+			if err := a.tellSchedules(ctx); err != nil && ctx.Err() == nil {
+				a.log.WarnContext(ctx, "the gauge of schedules was not renewed", "error", err)
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-ticker.C:
+			}
+		}
+	})
+}
+
+func (a *App) tellSchedules(ctx context.Context) error {
+	counts, err := a.Schedules.CountStates(ctx)
+	if err != nil {
+		return err
+	}
+	all := make([]telemetry.ScheduleCount, 0, len(counts))
+	for _, c := range counts {
+		all = append(all, telemetry.ScheduleCount{Tenant: c.TenantID.String(), State: string(c.State), N: c.N})
+	}
+	a.Metrics.Facts.Schedules(all)
+	return nil
 }
 
 // scheduledRuns shows runs to schedules.

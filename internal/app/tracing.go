@@ -22,7 +22,7 @@ func (a *App) joinTracing(ctx context.Context) (err error) {
 	}
 	a.tracer, err = tracing.New(ctx, tracing.Options{
 		Endpoint: o.Endpoint.Reveal(), Service: o.Service, Version: Version(),
-		Sampler: o.Sampler, Ratio: o.Ratio, Log: a.log,
+		Sampler: o.Sampler, Ratio: o.Ratio, Reads: &o.Reads, Log: a.log,
 	})
 	if err != nil {
 		return err

@@ -33,9 +33,9 @@ func (s *Service) Resume(ctx context.Context, id uuid.UUID, note string) (Schedu
 }
 
 func (s *Service) toggle(ctx context.Context, id uuid.UUID, pause bool, note string) (Schedule, error) {
-	kind, word, tell := changeResumed, "resumed", s.Engine.ResumeSchedule
+	kind, word, becomes, tell := changeResumed, "resumed", Active, s.Engine.ResumeSchedule
 	if pause {
-		kind, word, tell = changePaused, "paused", s.Engine.PauseSchedule
+		kind, word, becomes, tell = changePaused, "paused", Paused, s.Engine.PauseSchedule
 	}
 	if note == "" {
 		note = word + " by " + scope.From(ctx).Actor
@@ -53,6 +53,9 @@ func (s *Service) toggle(ctx context.Context, id uuid.UUID, pause bool, note str
 			if err := s.store.addChange(ctx, c); err != nil {
 				return err
 			}
+		}
+		if err := s.store.setSeen(ctx, id, becomes); err != nil {
+			return err
 		}
 		return tell(ctx, r.tenant, id, note)
 	})

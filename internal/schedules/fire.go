@@ -80,6 +80,7 @@ func (s *Service) Fire(ctx context.Context, f Firing) (Fired, error) {
 	})
 	switch {
 	case err == nil:
+		s.settled(ctx, record.settled())
 		return record.fired(), nil
 	case errors.Is(err, errHeld):
 		record.outcome, record.code, record.detail = outcomeWaiting, fault.Paused, "New runs are held until a pause is over."
@@ -93,7 +94,11 @@ func (s *Service) Fire(ctx context.Context, f Firing) (Fired, error) {
 	var why *fault.Error
 	errors.As(err, &why)
 	record.outcome, record.code, record.detail = outcomeRefused, why.Code, why.Detail
-	return record.fired(), s.store.record(ctx, record)
+	if err := s.store.record(ctx, record); err != nil {
+		return Fired{}, err
+	}
+	s.settled(ctx, record.settled())
+	return record.fired(), nil
 }
 
 // refusal reports whether an error says no, and will say so again.
@@ -111,9 +116,12 @@ func refusal(err error) bool {
 // CancelFiring ends a firing that the engine was told to stop: its run is cancelled, or it does not come to one.
 func (s *Service) CancelFiring(ctx context.Context, f Firing, reason string) error {
 	id := runID(f)
-	err := s.store.endWaiting(ctx, id, fault.Cancelled, reason)
+	ended, err := s.store.endWaiting(ctx, id, fault.Cancelled, reason)
 	if err != nil {
 		return err
+	}
+	if ended {
+		s.settled(ctx, Settled{TenantID: scope.From(ctx).Tenant, Outcome: FiringCancelled, N: 1})
 	}
 	return s.Runs.Cancel(ctx, id, reason)
 }

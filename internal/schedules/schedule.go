@@ -138,7 +138,7 @@ func (r row) view(h Held, found bool, now time.Time) Schedule {
 	if !found {
 		return s
 	}
-	s.State, s.Note, s.Spec, s.Firings = Active, h.Note, h.Plan.spec(), h.Counts
+	s.Note, s.Spec, s.Firings = h.Note, h.Plan.spec(), h.Counts
 	s.Overlap, s.CatchupWindowSeconds, s.PauseOnFailure = h.Policy.Overlap, int(h.Policy.CatchUp/time.Second), h.Policy.PauseOnFailure
 	for _, t := range h.Next[:min(len(h.Next), shownFirings)] {
 		s.NextFirings = append(s.NextFirings, clock.At(t))
@@ -146,11 +146,20 @@ func (r row) view(h Held, found bool, now time.Time) Schedule {
 	for _, t := range h.Plan.Skipped(now) {
 		s.Skipped = append(s.Skipped, clock.At(t))
 	}
-	switch {
-	case h.Paused:
-		s.State, s.NextFirings = Paused, []clock.Time{}
-	case len(h.Plan.Next(now, 1)) == 0:
-		s.State = Ended
+	if s.State = h.state(found, now); s.State == Paused {
+		s.NextFirings = []clock.Time{}
 	}
 	return s
+}
+
+func (h Held) state(found bool, now time.Time) State {
+	switch {
+	case !found:
+		return Missing
+	case h.Paused:
+		return Paused
+	case len(h.Plan.Next(now, 1)) == 0:
+		return Ended
+	}
+	return Active
 }

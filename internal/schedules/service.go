@@ -75,6 +75,8 @@ type Deps struct {
 	Runs   Runs
 	Rules  Rules
 	Logger *slog.Logger
+	// Observer may be nil.
+	Observer Observer
 }
 
 // Service keeps schedules. Each method acts for the tenant of the context.
@@ -201,6 +203,9 @@ func (s *Service) activate(ctx context.Context, id uuid.UUID, paused bool, note 
 			return err
 		}
 		if err := s.store.addChange(ctx, created); err != nil || !paused {
+			return err
+		}
+		if err := s.store.setSeen(ctx, id, Paused); err != nil {
 			return err
 		}
 		pause := s.change(ctx, id, changePaused)

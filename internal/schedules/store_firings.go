@@ -42,6 +42,18 @@ func (f firing) fired() Fired {
 	return Fired{Code: f.code, Detail: f.detail}
 }
 
+// settled is the firing for metrics.
+func (f firing) settled() Settled {
+	done := Settled{TenantID: f.tenant, N: 1, Outcome: FiringRefused, Code: f.code}
+	if f.outcome == outcomeStarted {
+		done.Outcome, done.RunID = FiringStarted, f.id
+		if f.kind == KindSchedule {
+			done.Late = f.at.Time.Sub(f.nominal)
+		}
+	}
+	return done
+}
+
 const firingSelect = `select f.id, f.tenant_id, f.schedule_id, f.nominal_at, f.kind, f.outcome, f.code, f.detail, f.fired_at, r.status, r.finished_at
 	from schedule_firings f left join agent_runs r on r.tenant_id = f.tenant_id and r.id = f.id and f.outcome = 'started'
 	where f.tenant_id = (select lari.tenant_id())`
@@ -67,9 +79,10 @@ func (s store) record(ctx context.Context, f firing) error {
 	return err
 }
 
-func (s store) endWaiting(ctx context.Context, id uuid.UUID, code fault.Code, detail string) error {
-	_, err := s.db.Exec(ctx, `update schedule_firings set outcome = 'cancelled', code = $2, detail = $3 where id = $1 and outcome = 'waiting'`, id, code, detail)
-	return err
+// endWaiting reports whether the firing waited.
+func (s store) endWaiting(ctx context.Context, id uuid.UUID, code fault.Code, detail string) (bool, error) {
+	n, err := s.db.Exec(ctx, `update schedule_firings set outcome = 'cancelled', code = $2, detail = $3 where id = $1 and outcome = 'waiting'`, id, code, detail)
+	return n > 0, err
 }
 
 // firings gives those with a nominal time in the span, in order.

@@ -122,6 +122,7 @@ func seldom(promql string) bool {
 		"lari_runs_held",
 		"lari_reconciler_",
 		"lari_knowledge_search_duration_seconds",
+		"lari_schedule",
 	} {
 		if strings.Contains(promql, name) {
 			return true

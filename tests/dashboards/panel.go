@@ -149,7 +149,7 @@ func target(p dashboards.Panel, q dashboards.Query, i int) *prometheus.Dataquery
 }
 
 // exemplary finds the buckets of the histograms whose observations name a run or a trace.
-var exemplary = regexp.MustCompile(`\blari_(http|run|model|tool|connector|knowledge)_\w+_bucket\b`)
+var exemplary = regexp.MustCompile(`\blari_(http|run|model|tool|connector|knowledge|schedule)_\w+_bucket\b`)
 
 func thresholds(p dashboards.Panel) *dashboard.ThresholdsConfigBuilder {
 	steps := []dashboard.Threshold{{Color: "green"}}

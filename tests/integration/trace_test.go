@@ -31,7 +31,7 @@ const (
 // tracedTo is the system's configuration with spans sent to the collector.
 func tracedTo(s *harness.System, c *collector.Collector) config.Config {
 	cfg := s.Config
-	cfg.Traces = config.Traces{Endpoint: config.NewURL(c.URL), Service: "lari", Sampler: tracing.ParentAlwaysOn, Ratio: 1}
+	cfg.Traces = config.Traces{Endpoint: config.NewURL(c.URL), Service: "lari", Sampler: tracing.ParentAlwaysOn, Ratio: 1, Reads: 1}
 	return cfg
 }
 

@@ -181,7 +181,7 @@ func (sc scenario) run(t *testing.T) played {
 	cfg := s.Config
 	cfg.Worker.StepsPerExecution = sc.steps
 	if sc.collector != "" {
-		cfg.Traces = config.Traces{Endpoint: config.NewURL(sc.collector), Service: "lari", Sampler: tracing.ParentAlwaysOn}
+		cfg.Traces = config.Traces{Endpoint: config.NewURL(sc.collector), Service: "lari", Sampler: tracing.ParentAlwaysOn, Reads: 1}
 	}
 	front := s.StartWith(t, cfg, app.Options{API: true})
 	var back *harness.Process

@@ -97,15 +97,37 @@ type Traces struct {
 	Service  string          `env:"OTEL_SERVICE_NAME" default:"lari" rule:"text" doc:"service.name of the spans"`
 	Sampler  tracing.Sampler `env:"OTEL_TRACES_SAMPLER" default:"parentbased_always_on" doc:"which traces are kept: always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio; those that are parentbased follow the caller where it has decided"`
 	Ratio    float64         `env:"OTEL_TRACES_SAMPLER_ARG" default:"1" min:"0" max:"1" doc:"the share that the samplers with a ratio keep"`
+	Reads    float64         `env:"LARI_TRACES_READ_RATIO" default:"0.05" min:"0" max:"1" doc:"of the traces that the sampler keeps, the share of those that begin with a request that only reads (GET, HEAD): they are many and alike. What a parentbased sampler has decided by the caller stays"`
 }
 
 // Metrics says what is measured, and who may see it at /v1/analytics/prometheus.
 type Metrics struct {
-	MaxTenants int           `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other. The last quarter goes to those that are active. The contract of series is in docs/metrics.md"`
-	MaxSeries  int           `env:"LARI_METRICS_MAX_SERIES" default:"100000" min:"1000" max:"10000000" doc:"series that carry a tenant; beyond a fifth of it a tenant's routes share _other, beyond half of it runs of tenants that had none do"`
-	Window     time.Duration `env:"LARI_METRICS_WINDOW" default:"5m" min:"20s" max:"1h" doc:"how far back the exported quantiles reach"`
-	Native     bool          `env:"LARI_METRICS_NATIVE_HISTOGRAMS" default:"false" doc:"native histograms beside the classic buckets of requests, runs and models, for a Prometheus that scrapes them from the admin port"`
-	Public     bool          `env:"LARI_METRICS_PUBLIC" default:"false" doc:"anybody may read every series at /v1/analytics/prometheus; in development only"`
+	On            bool          `env:"LARI_METRICS" default:"true" doc:"measure; false: requests are not metered, nothing is exported, and there are no quantiles. What the settings below cost is in docs/tuning.md"`
+	MaxTenants    int           `env:"LARI_METRICS_MAX_TENANTS" default:"1000" min:"1" max:"100000" doc:"tenants with metric labels of their own; the others share _other. The last quarter goes to those that are active. The contract of series is in docs/metrics.md"`
+	MaxSeries     int           `env:"LARI_METRICS_MAX_SERIES" default:"100000" min:"1000" max:"10000000" doc:"series that carry a tenant; beyond a fifth of it a tenant's routes share _other, beyond half of it runs of tenants that had none do"`
+	Window        time.Duration `env:"LARI_METRICS_WINDOW" default:"5m" min:"20s" max:"1h" doc:"how far back the exported quantiles reach"`
+	Native        bool          `env:"LARI_METRICS_NATIVE_HISTOGRAMS" default:"false" doc:"native histograms beside the classic buckets of requests, runs and models, for a Prometheus that scrapes them from the admin port; the exported quantiles are of them then"`
+	NativeFactor  float64       `env:"LARI_METRICS_NATIVE_FACTOR" default:"1.1" min:"1.005" max:"4" doc:"how much wider than its predecessor a native bucket is at most"`
+	NativeBuckets int           `env:"LARI_METRICS_NATIVE_BUCKETS" default:"100" min:"10" max:"1000" doc:"buckets of a native histogram above which they are made wider"`
+	MaxModels     int           `env:"LARI_METRICS_MAX_MODELS" default:"100" min:"1" max:"10000" doc:"models with metric labels of their own"`
+	MaxTools      int           `env:"LARI_METRICS_MAX_TOOLS" default:"200" min:"1" max:"10000" doc:"tools with metric labels of their own"`
+	MaxActiveRuns int           `env:"LARI_METRICS_MAX_ACTIVE_RUNS" default:"2000" min:"0" max:"100000" doc:"runs in lari_runs_active that have a series of their own; the others are counted together"`
+	Public        bool          `env:"LARI_METRICS_PUBLIC" default:"false" doc:"anybody may read every series at /v1/analytics/prometheus; in development only"`
+
+	Buckets MetricsBuckets
+}
+
+// MetricsBuckets are the buckets of the histograms that may be tuned.
+type MetricsBuckets struct {
+	HTTP         Buckets `env:"LARI_METRICS_BUCKETS_HTTP" default:"0.001,0.0025,0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10" doc:"upper bounds of the buckets of both histograms of requests: seconds or durations, ascending, up to 40. +Inf is added, and so are the bounds with which the objectives of the alerts count (docs/tuning.md)"`
+	RunDuration  Buckets `env:"LARI_METRICS_BUCKETS_RUN_DURATION" default:"0.1,0.25,0.5,1,2.5,5,10,30,60,300,900,3600,14400" doc:"the same of lari_run_duration_seconds"`
+	QueueWait    Buckets `env:"LARI_METRICS_BUCKETS_RUN_QUEUE_WAIT" default:"0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30,60,300" doc:"the same of lari_run_queue_wait_seconds"`
+	FirstToken   Buckets `env:"LARI_METRICS_BUCKETS_RUN_FIRST_TOKEN" default:"0.05,0.1,0.25,0.5,1,2,3,5,10,30,60" doc:"the same of lari_run_time_to_first_token_seconds"`
+	Cancel       Buckets `env:"LARI_METRICS_BUCKETS_RUN_CANCEL" default:"0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30,60" doc:"the same of lari_run_cancel_to_stopped_seconds"`
+	ModelCall    Buckets `env:"LARI_METRICS_BUCKETS_MODEL_CALL" default:"0.05,0.1,0.25,0.5,1,2.5,5,10,20,30,60,120,300" doc:"the same of lari_model_call_duration_seconds"`
+	ToolCall     Buckets `env:"LARI_METRICS_BUCKETS_TOOL_CALL" default:"0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30,60" doc:"the same of lari_tool_call_duration_seconds"`
+	ConnectorLag Buckets `env:"LARI_METRICS_BUCKETS_CONNECTOR_LAG" default:"0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,60,300,3600,21600" doc:"the same of lari_connector_lag_seconds"`
+	ScheduleLag  Buckets `env:"LARI_METRICS_BUCKETS_SCHEDULE_LAG" default:"0.1,0.25,0.5,1,2.5,5,10,30,60,300,900,3600" doc:"the same of lari_schedule_firing_lag_seconds"`
 }
 
 // Reconcile says how it is noticed that Temporal closed the workflow of a run.

@@ -50,6 +50,8 @@ func (v variable) parse(text string) error {
 		n, err := v.number(text, math.MinInt32, math.MaxInt32)
 		*field = int32(n) //nolint:gosec // G115: number keeps it in range
 		return err
+	case *Buckets:
+		return parseBuckets(text, field)
 	case *Bytes:
 		return v.size(text, field)
 	case *time.Duration:

@@ -9,6 +9,7 @@ func runs() Dashboard {
 			{"Now", activePanels()},
 			{"Comparison with Temporal", reconcilerPanels()},
 			{"Tools and knowledge", toolPanels()},
+			{"Schedules", schedulePanels()},
 		},
 	}
 }

@@ -26,22 +26,27 @@ func Increase(samples []Sample, from, to time.Time) (float64, bool) {
 			rise += before
 		}
 	}
-	sampled := seconds(first.At, last.At)
+	return rise * stretch(first.At, last.At, len(samples), first.Value, rise, from, to), true
+}
+
+// stretch is by how much a rise between the first and the last of n samples is extrapolated to a span.
+func stretch(first, last time.Time, n int, value, rise float64, from, to time.Time) float64 {
+	sampled := seconds(first, last)
 	if sampled == 0 {
-		return rise, true
+		return 1
 	}
-	gap := sampled / float64(len(samples)-1)
+	gap := sampled / float64(n-1)
 	reach := func(distance float64) float64 {
 		if distance >= gap*1.1 {
 			return gap / 2
 		}
 		return distance
 	}
-	before, after := reach(seconds(from, first.At)), reach(seconds(last.At, to))
-	if rise > 0 && first.Value >= 0 {
-		before = min(before, sampled*(first.Value/rise))
+	before, after := reach(seconds(from, first)), reach(seconds(last, to))
+	if rise > 0 && value >= 0 {
+		before = min(before, sampled*(value/rise))
 	}
-	return rise * ((sampled + before + after) / sampled), true
+	return (sampled + before + after) / sampled
 }
 
 func seconds(from, to time.Time) float64 { return float64(to.UnixMilli()-from.UnixMilli()) / 1000 }

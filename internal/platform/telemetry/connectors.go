@@ -22,7 +22,8 @@ func (c *Connectors) Attempted(connector, hook, outcome string) {
 	}).Inc()
 }
 
-// Delivered records how long after the event the attempt succeeded. The run id becomes an exemplar.
-func (c *Connectors) Delivered(connector, runID string, lag time.Duration) {
-	observe(c.lag.get(c.words.label(connector)), lag, runID)
+// Delivered records how long after the event the attempt succeeded. The run id becomes an exemplar, with the id
+// of the trace that the attempt is in if it is kept.
+func (c *Connectors) Delivered(connector, runID string, lag time.Duration, traceID ...string) {
+	observe(c.lag.get(c.words.label(connector)), lag, about(runID, traceID))
 }

@@ -56,7 +56,7 @@ func NewDogStatsD(o DogStatsDOptions) (*DogStatsD, error) {
 		return nil, fmt.Errorf("prepare the metrics for Datadog: %w", err)
 	}
 	return &DogStatsD{
-		client: client, tenants: newLabels(o.MaxTenants), workspaces: newLabels(maxWorkspaces), models: newLabels(maxModels), words: newLabels(maxWords + maxTools),
+		client: client, tenants: newLabels(o.MaxTenants), workspaces: newLabels(maxWorkspaces), models: newLabels(defaultMaxModels), words: newLabels(maxWords + defaultMaxTools),
 	}, nil
 }
 

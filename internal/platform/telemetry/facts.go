@@ -29,12 +29,16 @@ type Facts struct {
 	backlog  DeliveryBacklog
 	backAt   time.Time
 	quotas   map[string]quotaFact // by the tenant's label
-	admitted map[string]bool      // tenants whose quotas have come out of the budget
+
+	schedules   map[outcomeKey]int64 // by the tenant's label and the state
+	schedulesAt time.Time
+	scheduling  map[string]bool // tenants whose schedules have come out of the budget
+	admitted    map[string]bool // tenants whose quotas have come out of the budget
 }
 
 type factDescs struct {
-	queued, waiting, tasks, wait, workers        *prometheus.Desc
-	held, disabled, pending, oldest, used, limit *prometheus.Desc
+	queued, waiting, tasks, wait, workers                   *prometheus.Desc
+	held, disabled, pending, oldest, used, limit, schedules *prometheus.Desc
 }
 
 // RunQueue is the runs of every tenant that may begin and have not.
@@ -73,7 +77,7 @@ type quotaFact struct {
 const maxQuotas = 8
 
 func newFacts(tenants *labels, b *budget, now func() time.Time) *Facts {
-	return &Facts{tenants: tenants, budget: b, now: now, descs: newFactDescs(), quotas: map[string]quotaFact{}, admitted: map[string]bool{}}
+	return &Facts{tenants: tenants, budget: b, now: now, descs: newFactDescs(), quotas: map[string]quotaFact{}, admitted: map[string]bool{}, scheduling: map[string]bool{}}
 }
 
 // Queued says which runs may begin and have not.
@@ -125,7 +129,7 @@ func (f *Facts) Quotas(tenant string, all []Quota) {
 // Describe is part of prometheus.Collector.
 func (f *Facts) Describe(out chan<- *prometheus.Desc) {
 	d := f.descs
-	for _, d := range []*prometheus.Desc{d.queued, d.waiting, d.tasks, d.wait, d.workers, d.held, d.disabled, d.pending, d.oldest, d.used, d.limit} {
+	for _, d := range []*prometheus.Desc{d.queued, d.waiting, d.tasks, d.wait, d.workers, d.held, d.disabled, d.pending, d.oldest, d.used, d.limit, d.schedules} {
 		out <- d
 	}
 }
@@ -158,6 +162,11 @@ func (f *Facts) snapshot() (all []prometheus.Metric) {
 	if f.heldAt.After(oldest) {
 		for reason, n := range f.held {
 			gauge(f.descs.held, float64(n), reason)
+		}
+	}
+	if f.schedulesAt.After(oldest) {
+		for k, n := range f.schedules {
+			gauge(f.descs.schedules, float64(n), k.name, k.outcome)
 		}
 	}
 	if f.backAt.After(oldest) {

@@ -99,12 +99,26 @@ func TestTheBudgetLosesNothing(t *testing.T) {
 	t.Parallel()
 	m := New(Options{MaxSeries: 1000})
 	const tenants = 100
+	var counts []ScheduleCount
 	for i := range tenants {
 		for _, route := range []string{"/a", "/b", "/c"} {
 			m.HTTP.Observe(fmt.Sprint("tenant-", i), route, http.MethodGet, 404, time.Millisecond)
 		}
 		m.Runs.Finished(fmt.Sprint("tenant-", i), "completed", "", time.Second)
 		m.Model.Spent(fmt.Sprint("tenant-", i), "openai", "gpt", 1, 0, 0)
+		m.Schedules.Settled(fmt.Sprint("tenant-", i), "started", "", 1)
+		counts = append(counts, ScheduleCount{Tenant: fmt.Sprint("tenant-", i), State: "active", N: 2})
+	}
+	m.Facts.Schedules(counts)
+	var firings, schedules float64
+	for _, metric := range family(t, m, "lari_schedule_firings_total").GetMetric() {
+		firings += metric.GetCounter().GetValue()
+	}
+	for _, metric := range family(t, m, "lari_schedules").GetMetric() {
+		schedules += metric.GetGauge().GetValue()
+	}
+	if firings != tenants || schedules != 2*tenants {
+		t.Errorf("%v firings, %v schedules", firings, schedules)
 	}
 	var requests, coarse, other uint64
 	for _, metric := range family(t, m, "lari_http_request_duration_seconds").GetMetric() {

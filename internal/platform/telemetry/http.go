@@ -15,6 +15,7 @@ type HTTP struct {
 	duration *handles[httpKey, prometheus.Observer]
 	byRoute  *handles[httpKey, prometheus.Observer]
 	inFlight prometheus.Gauge
+	now      func() time.Time
 }
 
 // httpKey is the labels of a series. A status below 10 is a class: 2 stands for 2xx.
@@ -67,16 +68,22 @@ func (h *HTTP) Begin() { h.inFlight.Inc() }
 func (h *HTTP) End() { h.inFlight.Dec() }
 
 // Observe records an answered request. route is the pattern of the route table, not
-// the path; empty: no route matched. tenant is empty when the caller was not recognised.
-func (h *HTTP) Observe(tenant, route, method string, status int, took time.Duration) {
+// the path; empty: no route matched. tenant is empty when the caller was not recognised. A request whose trace is
+// kept leaves it as an exemplar, and the run that it is about, unless its bucket has taken one within the second.
+func (h *HTTP) Observe(tenant, route, method string, status int, took time.Duration, e ...Exemplar) {
 	key := httpKey{tenant: h.tenants.label(tenant), route: h.routes.label(route), method: methodLabel(method), status: status}
 	if status < 100 || status > 599 {
 		key.status = noStatus
 	}
-	seconds := took.Seconds()
-	h.duration.get(key).Observe(seconds)
+	seconds, ofTenant := took.Seconds(), h.duration.get(key)
 	key.tenant = ""
-	h.byRoute.get(key).Observe(seconds)
+	ofRoute := h.byRoute.get(key)
+	if len(e) == 0 {
+		ofTenant.Observe(seconds)
+		ofRoute.Observe(seconds)
+		return
+	}
+	observeSparingly(seconds, h.now(), e[0], ofTenant, ofRoute)
 }
 
 var knownMethods = [...]string{

@@ -11,11 +11,11 @@ type Knowledge struct {
 	search *handles[string, prometheus.Observer]
 }
 
-// Searched records a search that ended, well or not.
-func (k *Knowledge) Searched(err error, took time.Duration) {
+// Searched records a search that ended, well or not, and of which run and trace it was.
+func (k *Knowledge) Searched(err error, took time.Duration, e ...Exemplar) {
 	outcome := "ok"
 	if err != nil {
 		outcome = "error"
 	}
-	k.search.get(outcome).Observe(took.Seconds())
+	observe(k.search.get(outcome), took, only(e))
 }

@@ -18,12 +18,13 @@ const (
 	defaultMaxSeries  = 100_000
 	defaultWindow     = 5 * time.Minute
 	// Bounds of the labels whose values the configuration or the code chooses: far above what is used.
-	maxRoutes = 500
-	maxModels = 100
-	maxTools  = 200
-	maxWords  = 100 // statuses, outcomes, providers, connectors
-	// maxActiveRuns bounds the series of lari_runs_active that carry a run's id.
-	maxActiveRuns = 2000
+	maxRoutes        = 500
+	defaultMaxModels = 100
+	defaultMaxTools  = 200
+	maxWords         = 100 // statuses, outcomes, providers, connectors
+
+	defaultNativeFactor  = 1.1
+	defaultNativeBuckets = 100
 
 	maxScrapes    = 4
 	scrapeTimeout = 15 * time.Second
@@ -31,13 +32,20 @@ const (
 
 // Options of a process's metrics.
 type Options struct {
+	Off        bool          // export nothing, and keep no windows (LARI_METRICS=false)
 	MaxTenants int           // tenants with labels of their own (LARI_METRICS_MAX_TENANTS); zero: 1000
 	MaxSeries  int           // series that carry a tenant (LARI_METRICS_MAX_SERIES); zero: 100,000
 	Window     time.Duration // of the quantiles (LARI_METRICS_WINDOW); zero: 5 minutes
-	// Native keeps native histograms beside the classic buckets of requests, runs and models
-	// (LARI_METRICS_NATIVE_HISTOGRAMS).
-	Native bool
-	Now    func() time.Time
+	// Native keeps native histograms beside the classic buckets of requests, runs and models, and takes the quantiles
+	// from them (LARI_METRICS_NATIVE_HISTOGRAMS).
+	Native        bool
+	NativeFactor  float64 // how much wider than the one before a native bucket is at most; zero: 1.1
+	NativeBuckets int     // above which they are made wider; zero: 100
+	MaxModels     int     // models with labels of their own; zero: 100
+	MaxTools      int     // tools with labels of their own; zero: 200
+	MaxActiveRuns *int    // series of lari_runs_active that carry a run's id; nil: 2000
+	Buckets       Buckets
+	Now           func() time.Time
 }
 
 // Metrics holds every metric of a process. All methods below it are safe for concurrent use and never
@@ -48,6 +56,7 @@ type Metrics struct {
 	Model      *Model
 	Tools      *Tools
 	Connectors *Connectors
+	Schedules  *Schedules
 	Reconciler *Reconciler
 	Streams    *Streams
 	Events     *Events
@@ -56,7 +65,9 @@ type Metrics struct {
 	Facts      *Facts
 
 	registry *prometheus.Registry
+	exported *prometheus.Registry // registry, or an empty one
 	tenants  *labels
+	off      bool
 
 	window     *window
 	quantiles  *quantileGauges
@@ -76,8 +87,9 @@ func New(o Options) *Metrics {
 		HTTP:       newHTTP(declare, tenants, b, &o),
 		Runs:       newRuns(declare, tenants, b, &o),
 		Model:      newModel(declare, tenants, b, &o),
-		Tools:      newTools(declare),
-		Connectors: newConnectors(declare),
+		Tools:      newTools(declare, &o),
+		Connectors: newConnectors(declare, &o),
+		Schedules:  newSchedules(declare, tenants, b, &o),
 		Reconciler: newReconciler(declare),
 		Streams:    newStreams(declare),
 		Events:     newEvents(declare),
@@ -85,11 +97,16 @@ func New(o Options) *Metrics {
 		Knowledge:  newKnowledge(declare),
 		Facts:      newFacts(tenants, b, o.Now),
 		registry:   registry,
+		exported:   registry,
 		tenants:    tenants,
+		off:        o.Off,
+	}
+	if o.Off {
+		m.exported = prometheus.NewRegistry()
 	}
 	m.window = newWindow(m, o)
 	m.quantiles = newQuantileGauges(m.window, o.Now)
-	m.exposition = newExposition(registry, o.Now)
+	m.exposition = newExposition(m.exported, o.Now)
 	registry.MustRegister(m.Runs.active, m.quantiles, m.Facts)
 	return m
 }
@@ -104,16 +121,27 @@ func (o *Options) complete() {
 	if o.Window <= 0 {
 		o.Window = defaultWindow
 	}
+	for value, fallback := range map[*int]int{&o.NativeBuckets: defaultNativeBuckets, &o.MaxModels: defaultMaxModels, &o.MaxTools: defaultMaxTools} {
+		if *value <= 0 {
+			*value = fallback
+		}
+	}
+	if o.NativeFactor <= 1 {
+		o.NativeFactor = defaultNativeFactor
+	}
+	if o.MaxActiveRuns == nil {
+		o.MaxActiveRuns = new(defaultMaxActiveRuns)
+	}
+	o.Buckets.complete()
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 }
 
-// native adds a native histogram to a classic one. Its buckets are at most a tenth wide, until there are
-// more than a hundred: then they are made wider.
+// native adds a native histogram to a classic one.
 func (o *Options) native(h prometheus.HistogramOpts) prometheus.HistogramOpts {
 	if o.Native {
-		h.NativeHistogramBucketFactor, h.NativeHistogramMaxBucketNumber = 1.1, 100
+		h.NativeHistogramBucketFactor, h.NativeHistogramMaxBucketNumber = o.NativeFactor, uint32(o.NativeBuckets) //nolint:gosec // G115: it is at most a thousand
 	}
 	return h
 }
@@ -134,14 +162,17 @@ func withBound(buckets []float64, bound float64) []float64 {
 // seriesOf is how many series a histogram of such buckets is: those, +Inf, the sum and the count.
 func seriesOf(buckets []float64) int64 { return int64(len(buckets)) + 3 }
 
+// On reports whether metrics are exported. Where they are not, requests need not be metered.
+func (m *Metrics) On() bool { return !m.off }
+
 // Registry gives the registry, for reading the metrics back and for collectors of other packages.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
 // Handler serves the metrics in the text format of Prometheus, or as OpenMetrics 1.0 (with exemplars) to
 // a client that accepts it.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		Registry:            m.registry,
+	return promhttp.HandlerFor(m.exported, promhttp.HandlerOpts{
+		Registry:            m.exported,
 		EnableOpenMetrics:   true,
 		ErrorHandling:       promhttp.ContinueOnError, // one broken collector must not hide the others
 		MaxRequestsInFlight: maxScrapes,
@@ -150,7 +181,7 @@ func (m *Metrics) Handler() http.Handler {
 }
 
 func newHTTP(declare promauto.Factory, tenants *labels, b *budget, o *Options) *HTTP {
-	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+	buckets := o.Buckets.HTTP
 	duration := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_http_request_duration_seconds",
 		Help:    "Time from the arrival of a request to the end of its response, by route pattern; beyond the budget of series a tenant's routes are _other, and the status is its class.",
@@ -162,13 +193,14 @@ func newHTTP(declare promauto.Factory, tenants *labels, b *budget, o *Options) *
 		Buckets: buckets,
 	}), []string{"route", "method", "status"})
 	return &HTTP{
+		now:     o.Now,
 		tenants: tenants,
 		routes:  newLabels(maxRoutes),
 		duration: newBudgeted(httpRules(b, seriesOf(buckets)), func(k httpKey) prometheus.Observer {
-			return duration.WithLabelValues(k.tenant, k.route, k.method, statusText(k.status))
+			return newSparing(duration.WithLabelValues(k.tenant, k.route, k.method, statusText(k.status)), buckets)
 		}),
 		byRoute: newBudgeted(routeRules(b, seriesOf(buckets)), func(k httpKey) prometheus.Observer {
-			return byRoute.WithLabelValues(k.route, k.method, statusText(k.status))
+			return newSparing(byRoute.WithLabelValues(k.route, k.method, statusText(k.status)), buckets)
 		}),
 		inFlight: declare.NewGauge(prometheus.GaugeOpts{
 			Name: "lari_http_requests_in_flight",
@@ -178,10 +210,8 @@ func newHTTP(declare promauto.Factory, tenants *labels, b *budget, o *Options) *
 }
 
 func newRuns(declare promauto.Factory, tenants *labels, b *budget, o *Options) *Runs {
-	stops := []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
-	firsts := withBound([]float64{.05, .1, .25, .5, 1, 2, 3, 5, 10, 30, 60}, firstTokenObjective)
-	waits := []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
-	lengths := []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400}
+	stops, waits, lengths := o.Buckets.Cancel, o.Buckets.QueueWait, o.Buckets.RunDuration
+	firsts := withBound(o.Buckets.FirstToken, firstTokenObjective)
 	started := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_runs_started_total",
 		Help: "Runs that began to execute.",
@@ -219,7 +249,7 @@ func newRuns(declare promauto.Factory, tenants *labels, b *budget, o *Options) *
 		wait:       newBudgeted(plainRules(b, seriesOf(waits)), func(tenant string) prometheus.Observer { return wait.WithLabelValues(tenant) }),
 		firstToken: newBudgeted(plainRules(b, seriesOf(firsts)), func(tenant string) prometheus.Observer { return firstToken.WithLabelValues(tenant) }),
 		stopped:    newBudgeted(plainRules(b, seriesOf(stops)), func(tenant string) prometheus.Observer { return stopped.WithLabelValues(tenant) }),
-		active: newActiveRuns(tenants, maxActiveRuns, prometheus.NewDesc("lari_runs_active",
+		active: newActiveRuns(tenants, *o.MaxActiveRuns, prometheus.NewDesc("lari_runs_active",
 			"Runs that have started and not ended, one series each; what is above the bound is counted in run_id _other.",
 			[]string{"tenant_id", "workspace_id", "run_id"}, nil)),
 	}
@@ -237,7 +267,7 @@ func newModel(declare promauto.Factory, tenants *labels, b *budget, o *Options) 
 	duration := declare.NewHistogramVec(o.native(prometheus.HistogramOpts{
 		Name:    "lari_model_call_duration_seconds",
 		Help:    "Time of a whole turn of a model that ended well.",
-		Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300},
+		Buckets: o.Buckets.ModelCall,
 	}), []string{"provider", "model"})
 	failures := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_model_errors_total",
@@ -246,7 +276,7 @@ func newModel(declare promauto.Factory, tenants *labels, b *budget, o *Options) 
 	return &Model{
 		tenants: tenants,
 		words:   newLabels(maxWords),
-		models:  newLabels(maxModels),
+		models:  newLabels(o.MaxModels),
 		tokens: newBudgeted(tokensRules(b), func(k tokensKey) prometheus.Counter {
 			return tokens.WithLabelValues(k.tenant, k.provider, k.model, k.direction)
 		}),
@@ -260,7 +290,7 @@ func newModel(declare promauto.Factory, tenants *labels, b *budget, o *Options) 
 	}
 }
 
-func newTools(declare promauto.Factory) *Tools {
+func newTools(declare promauto.Factory, o *Options) *Tools {
 	calls := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_tool_calls_total",
 		Help: "Calls of tools, by outcome.",
@@ -268,17 +298,17 @@ func newTools(declare promauto.Factory) *Tools {
 	duration := declare.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "lari_tool_call_duration_seconds",
 		Help:    "Time of a call of a tool, whatever its outcome.",
-		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		Buckets: o.Buckets.ToolCall,
 	}, []string{"tool"})
 	return &Tools{
-		tools:    newLabels(maxTools),
+		tools:    newLabels(o.MaxTools),
 		outcomes: newLabels(maxWords),
 		calls:    newHandles(func(k outcomeKey) prometheus.Counter { return calls.WithLabelValues(k.name, k.outcome) }),
 		duration: newHandles(func(tool string) prometheus.Observer { return duration.WithLabelValues(tool) }),
 	}
 }
 
-func newConnectors(declare promauto.Factory) *Connectors {
+func newConnectors(declare promauto.Factory, o *Options) *Connectors {
 	attempts := declare.NewCounterVec(prometheus.CounterOpts{
 		Name: "lari_connector_attempts_total",
 		Help: "Attempts to hand a lifecycle event to a connector, by hook and outcome.",
@@ -286,7 +316,7 @@ func newConnectors(declare promauto.Factory) *Connectors {
 	lag := declare.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "lari_connector_lag_seconds",
 		Help:    "Time from a lifecycle event to its successful delivery.",
-		Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 300, 3600, 21600},
+		Buckets: o.Buckets.ConnectorLag,
 	}, []string{"connector"})
 	return &Connectors{
 		words: newLabels(maxWords),
@@ -294,6 +324,27 @@ func newConnectors(declare promauto.Factory) *Connectors {
 			return attempts.WithLabelValues(k.connector, k.hook, k.outcome)
 		}),
 		lag: newHandles(func(connector string) prometheus.Observer { return lag.WithLabelValues(connector) }),
+	}
+}
+
+func newSchedules(declare promauto.Factory, tenants *labels, b *budget, o *Options) *Schedules {
+	lags := o.Buckets.ScheduleLag
+	firings := declare.NewCounterVec(prometheus.CounterOpts{
+		Name: "lari_schedule_firings_total",
+		Help: "Firings of schedules, by outcome: started, refused, cancelled, skipped because a run went on, missed because the platform was away. The reason is the code of a refusal. Those that were skipped or missed are counted by the process that notices, some minutes later.",
+	}, []string{"tenant_id", "outcome", "reason"})
+	lag := declare.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "lari_schedule_firing_lag_seconds",
+		Help:    "Time from a firing's time in the schedule to the acceptance of its run; jitter, waiting for an earlier run and pauses of the platform included, triggers and backfills left out.",
+		Buckets: lags,
+	}, []string{"tenant_id"})
+	return &Schedules{
+		tenants: tenants,
+		words:   newLabels(maxWords),
+		firings: newBudgeted(firingRules(b), func(k firingKey) prometheus.Counter {
+			return firings.WithLabelValues(k.tenant, k.outcome, k.reason)
+		}),
+		lag: newBudgeted(plainRules(b, seriesOf(lags)), func(tenant string) prometheus.Observer { return lag.WithLabelValues(tenant) }),
 	}
 }
 
@@ -416,16 +467,17 @@ func newFactDescs() factDescs {
 	}
 	const everywhere = " Of the whole system, so every process exports the same: take the maximum."
 	return factDescs{
-		queued:   desc("lari_runs_queued", "Runs that may begin and have not."+everywhere),
-		waiting:  desc("lari_runs_oldest_queued_seconds", "How long the first of them could have begun."+everywhere),
-		tasks:    desc("lari_task_queue_backlog", "Tasks that wait for a worker, about, as Temporal knows it."+everywhere, "task_queue"),
-		wait:     desc("lari_task_queue_oldest_wait_seconds", "How long the oldest of these tasks has waited, about."+everywhere, "task_queue"),
-		workers:  desc("lari_task_queue_workers", "Worker processes that asked for such tasks within the last 70 seconds."+everywhere, "task_queue"),
-		held:     desc("lari_runs_held", "Runs that are accepted and held back, by what holds them."+everywhere, "reason"),
-		disabled: desc("lari_webhook_endpoints_disabled", "Webhook endpoints that are disabled."+everywhere),
-		pending:  desc("lari_deliveries_pending", "Deliveries of events to remote connectors that are still tried."+everywhere),
-		oldest:   desc("lari_deliveries_oldest_pending_seconds", "Age of the oldest delivery that is still tried."+everywhere),
-		used:     desc("lari_quota_used", "What a tenant that was active in the last minutes has used of a quota: runs, tokens, US dollars or requests.", "tenant_id", "quota"),
-		limit:    desc("lari_quota_limit", "What such a tenant may use of a quota; absent where there is no limit.", "tenant_id", "quota"),
+		queued:    desc("lari_runs_queued", "Runs that may begin and have not."+everywhere),
+		waiting:   desc("lari_runs_oldest_queued_seconds", "How long the first of them could have begun."+everywhere),
+		tasks:     desc("lari_task_queue_backlog", "Tasks that wait for a worker, about, as Temporal knows it."+everywhere, "task_queue"),
+		wait:      desc("lari_task_queue_oldest_wait_seconds", "How long the oldest of these tasks has waited, about."+everywhere, "task_queue"),
+		workers:   desc("lari_task_queue_workers", "Worker processes that asked for such tasks within the last 70 seconds."+everywhere, "task_queue"),
+		held:      desc("lari_runs_held", "Runs that are accepted and held back, by what holds them."+everywhere, "reason"),
+		disabled:  desc("lari_webhook_endpoints_disabled", "Webhook endpoints that are disabled."+everywhere),
+		pending:   desc("lari_deliveries_pending", "Deliveries of events to remote connectors that are still tried."+everywhere),
+		oldest:    desc("lari_deliveries_oldest_pending_seconds", "Age of the oldest delivery that is still tried."+everywhere),
+		used:      desc("lari_quota_used", "What a tenant that was active in the last minutes has used of a quota: runs, tokens, US dollars or requests.", "tenant_id", "quota"),
+		limit:     desc("lari_quota_limit", "What such a tenant may use of a quota; absent where there is no limit.", "tenant_id", "quota"),
+		schedules: desc("lari_schedules", "Schedules, by state (active, paused, ended, missing in Temporal), as they were last seen."+everywhere, "tenant_id", "state"),
 	}
 }

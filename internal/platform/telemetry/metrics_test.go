@@ -37,6 +37,9 @@ func exercise(t *testing.T, m *Metrics) {
 	m.Facts.Queued(RunQueue{Runs: 2, Oldest: time.Second})
 	m.Facts.TaskQueues([]TaskQueue{{Name: "runs", Tasks: 1, OldestWait: time.Second, Workers: 2}})
 	m.Reconciler.Passed(true)
+	m.Facts.Schedules([]ScheduleCount{{Tenant: "acme", State: "active", N: 3}, {Tenant: "nobody", State: "paused", N: 1}})
+	m.Schedules.Settled("acme", "started", "", 1)
+	m.Schedules.Late("acme", time.Second, Exemplar{RunID: "run-1"})
 	m.Reconciler.Found("terminated")
 	m.Reconciler.Announced()
 	m.Streams.Opened("sse")
@@ -89,8 +92,8 @@ func TestMetricsAreWellNamed(t *testing.T) {
 			t.Errorf("%s has neither our prefix nor that of the runtime", name)
 		}
 	}
-	if own != 53 {
-		t.Errorf("%d families of our own have series after exercise, want 53: does it miss a metric?", own)
+	if own != 56 {
+		t.Errorf("%d families of our own have series after exercise, want 56: does it miss a metric?", own)
 	}
 }
 

@@ -40,7 +40,7 @@ func (m *Model) Spent(tenant, provider, model string, inputTokens, outputTokens 
 
 // Answered records a turn that ended well. The run id becomes an exemplar, with the id of its trace if it is kept.
 func (m *Model) Answered(provider, model, runID string, took time.Duration, traceID ...string) {
-	observe(m.duration.get(modelKey{provider: m.words.label(provider), model: m.models.label(model)}), took, runID, traceID...)
+	observe(m.duration.get(modelKey{provider: m.words.label(provider), model: m.models.label(model)}), took, about(runID, traceID))
 }
 
 // Failed counts a turn that failed, by the class of its failure (llm.Class).

@@ -41,12 +41,12 @@ func (m *Metrics) Report(tenant string) Report {
 	since := w.since(now)
 	r := Report{From: since, To: now}
 	label, found := m.tenants.find(tenant)
-	if r.Labelled = found; !found {
+	if r.Labelled = found && !m.off; !r.Labelled {
 		return r
 	}
 	r.addHTTP(within(w.http, now, since, func(k httpKey) (httpKey, bool) { return k, k.tenant == label }))
 	byStatus := within(w.run, now, since, func(k outcomeKey) (string, bool) { return k.outcome, k.name == label })
-	runs, failed := distribution(nil), 0.0
+	runs, failed := distribution{}, 0.0
 	for status, d := range byStatus {
 		runs = runs.join(d)
 		if status != "completed" && status != "cancelled" {
@@ -63,7 +63,7 @@ func (m *Metrics) Report(tenant string) Report {
 func (r *Report) addHTTP(series map[httpKey]distribution) {
 	type route struct{ route, method string }
 	routes, failures := map[route]distribution{}, map[route]float64{}
-	all, failed := distribution(nil), 0.0
+	all, failed := distribution{}, 0.0
 	for k, d := range series {
 		at := route{k.route, k.method}
 		routes[at], all = routes[at].join(d), all.join(d)
@@ -79,17 +79,6 @@ func (r *Report) addHTTP(series map[httpKey]distribution) {
 	slices.SortFunc(r.Routes, func(a, b RouteFigures) int {
 		return cmp.Or(cmp.Compare(a.Route, b.Route), cmp.Compare(a.Method, b.Method))
 	})
-}
-
-// join adds up two distributions of the same buckets; the first may be empty and is used up.
-func (d distribution) join(other distribution) distribution {
-	if d == nil {
-		return slices.Clone(other)
-	}
-	for i := range d {
-		d[i].Count += other[i].Count
-	}
-	return d
 }
 
 func (d distribution) figures(errors float64) Figures {

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"time"
-	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -28,24 +27,24 @@ type outcomeKey struct{ name, outcome string }
 func (r *Runs) Started(tenant, runID string, waited time.Duration, traceID ...string) {
 	tenant = r.tenants.label(tenant)
 	r.started.get(tenant).Inc()
-	observe(r.wait.get(tenant), waited, runID, traceID...)
+	observe(r.wait.get(tenant), waited, about(runID, traceID))
 }
 
 // FirstToken records how long after its creation a run showed its first text.
 func (r *Runs) FirstToken(tenant, runID string, took time.Duration, traceID ...string) {
-	observe(r.firstToken.get(r.tenants.label(tenant)), took, runID, traceID...)
+	observe(r.firstToken.get(r.tenants.label(tenant)), took, about(runID, traceID))
 }
 
 // Finished counts a run that ended in the given final status, and how long it took from its creation.
 func (r *Runs) Finished(tenant, status, runID string, took time.Duration, traceID ...string) {
 	key := outcomeKey{name: r.tenants.label(tenant), outcome: r.statuses.label(status)}
 	r.finished.get(key).Inc()
-	observe(r.duration.get(key), took, runID, traceID...)
+	observe(r.duration.get(key), took, about(runID, traceID))
 }
 
 // Stopped records how long a cancelled run took to stop.
 func (r *Runs) Stopped(tenant, runID string, took time.Duration, traceID ...string) {
-	observe(r.stopped.get(r.tenants.label(tenant)), took, runID, traceID...)
+	observe(r.stopped.get(r.tenants.label(tenant)), took, about(runID, traceID))
 }
 
 // Activate shows a run in the gauge of active runs. Doing so again changes nothing.
@@ -58,18 +57,3 @@ func (r *Runs) Deactivate(runID string) { r.active.remove(runID) }
 // Active gives the runs in the gauge, the oldest first; tenants and workspaces as their labels. A run may start in one process
 // and end in another: whoever shows runs asks the database now and then which of them have ended.
 func (r *Runs) Active() []ActiveRun { return r.active.list() }
-
-// observe leaves the run as an exemplar, so that a slow bucket leads to a run that fell into it, and the
-// trace, if one is given that is kept.
-func observe(o prometheus.Observer, d time.Duration, runID string, traceID ...string) {
-	e, ok := o.(prometheus.ExemplarObserver)
-	if !ok || runID == "" || len(runID) > 64 || !utf8.ValidString(runID) { // longer exemplars panic (OpenMetrics 1.0: 128 characters)
-		o.Observe(d.Seconds())
-		return
-	}
-	labels := prometheus.Labels{"run_id": runID}
-	if len(traceID) == 1 && len(traceID[0]) == 32 { // as long as ids of W3C Trace Context are
-		labels["trace_id"] = traceID[0]
-	}
-	e.ObserveWithExemplar(d.Seconds(), labels)
-}

@@ -14,9 +14,9 @@ type Tools struct {
 	duration *handles[string, prometheus.Observer]
 }
 
-// Called records a call that ended, well or not.
-func (t *Tools) Called(tool, outcome string, took time.Duration) {
+// Called records a call that ended, well or not, and of which run and trace it was.
+func (t *Tools) Called(tool, outcome string, took time.Duration, e ...Exemplar) {
 	tool = t.tools.label(tool)
 	t.calls.get(outcomeKey{name: tool, outcome: t.outcomes.label(outcome)}).Inc()
-	t.duration.get(tool).Observe(took.Seconds())
+	observe(t.duration.get(tool), took, only(e))
 }

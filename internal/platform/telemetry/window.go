@@ -2,15 +2,11 @@ package telemetry
 
 import (
 	"context"
-	"math"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-
-	"github.com/larirun/lari/internal/platform/quantile"
 )
 
 // ticks is how many times in a window the histograms are read: a window is at most so much longer than
@@ -35,15 +31,18 @@ func newWindow(m *Metrics, o Options) *window {
 	began := o.Now()
 	return &window{
 		span: o.Window, now: o.Now, began: began,
-		http:       newTrack(m.HTTP.duration.each, began),
-		run:        newTrack(m.Runs.duration.each, began),
-		wait:       newTrack(m.Runs.wait.each, began),
-		firstToken: newTrack(m.Runs.firstToken.each, began),
+		http:       newTrack(m.HTTP.duration.each, began, o.Native),
+		run:        newTrack(m.Runs.duration.each, began, o.Native),
+		wait:       newTrack(m.Runs.wait.each, began, o.Native),
+		firstToken: newTrack(m.Runs.firstToken.each, began, o.Native),
 	}
 }
 
 // RunWindow reads the histograms until ctx ends. Without it a window begins with the process.
 func (m *Metrics) RunWindow(ctx context.Context) {
+	if m.off {
+		return
+	}
 	ticker := time.NewTicker(m.window.step())
 	defer ticker.Stop()
 	for {
@@ -83,17 +82,12 @@ type track[K comparable] struct {
 	each   func(func(K, prometheus.Observer))
 	series map[K][]reading // the oldest first; the first one is what the window begins with
 	last   time.Time
-	bounds []float64 // of the buckets, +Inf last; the series of a metric have the same
+	bounds []float64 // of the classic buckets, +Inf last; the series of a metric have the same
+	native bool      // read the native buckets where there are any
 }
 
-// reading is a histogram at a time: its counts are cumulative.
-type reading struct {
-	at     time.Time
-	counts []uint64
-}
-
-func newTrack[K comparable](each func(func(K, prometheus.Observer)), began time.Time) *track[K] {
-	return &track[K]{each: each, series: map[K][]reading{}, last: began}
+func newTrack[K comparable](each func(func(K, prometheus.Observer)), began time.Time, native bool) *track[K] {
+	return &track[K]{each: each, series: map[K][]reading{}, last: began, native: native}
 }
 
 // read adds a reading. A series that is new was zero when the others were read last.
@@ -104,7 +98,7 @@ func (t *track[K]) read(now, oldest time.Time) {
 			return
 		}
 		t.series[key] = append(prune(t.history(key), oldest), r)
-		if h := t.series[key]; len(h) > 1 && slices.Equal(h[len(h)-2].counts, r.counts) {
+		if h := t.series[key]; len(h) > 1 && h[len(h)-2].same(r) {
 			t.series[key] = h[:len(h)-1]
 		}
 	})
@@ -126,45 +120,13 @@ func prune(h []reading, oldest time.Time) []reading {
 	return h
 }
 
-// readOne reads the classic buckets of a histogram.
 func (t *track[K]) readOne(o prometheus.Observer, now time.Time) (reading, bool) {
-	metric, ok := o.(prometheus.Metric)
-	if !ok {
-		return reading{}, false
+	r, bounds, ok := readHistogram(o, now, t.native)
+	if ok && t.bounds == nil {
+		t.bounds = bounds
 	}
-	var out dto.Metric
-	if err := metric.Write(&out); err != nil {
-		return reading{}, false
-	}
-	buckets := out.GetHistogram().GetBucket()
-	if n := len(buckets); n > 0 && math.IsInf(buckets[n-1].GetUpperBound(), +1) { // it is there when it has an exemplar
-		buckets = buckets[:n-1]
-	}
-	if t.bounds == nil {
-		for _, b := range buckets {
-			t.bounds = append(t.bounds, b.GetUpperBound())
-		}
-		t.bounds = append(t.bounds, math.Inf(+1))
-	}
-	r := reading{at: now, counts: make([]uint64, 0, len(t.bounds))}
-	for _, b := range buckets {
-		r.counts = append(r.counts, b.GetCumulativeCount())
-	}
-	r.counts = append(r.counts, out.GetHistogram().GetSampleCount())
-	return r, len(r.counts) == len(t.bounds)
+	return r, ok && len(bounds) == len(t.bounds)
 }
-
-// distribution is what histograms counted in a window.
-type distribution []quantile.Bucket
-
-func (d distribution) count() float64 {
-	if len(d) == 0 {
-		return 0
-	}
-	return d[len(d)-1].Count
-}
-
-func (d distribution) quantile(q float64) float64 { return quantile.OfBuckets(q, slices.Clone(d)) }
 
 // within adds up what the series counted in the window that ends now, by group: those that group refuses
 // are left out. A metric's series have the same buckets.
@@ -180,37 +142,10 @@ func within[K, G comparable](t *track[K], now, since time.Time, group func(K) (G
 			return
 		}
 		history := prune(t.history(key), since)
-		if last := history[len(history)-1]; len(history) == 1 && slices.Equal(last.counts, r.counts) {
+		if last := history[len(history)-1]; len(history) == 1 && last.same(r) {
 			return // idle
 		}
-		if out[g] == nil {
-			out[g] = newDistribution(t.bounds)
-		}
-		out[g].add(append(slices.Clip(history), r))
+		out[g] = out[g].join(rise(append(slices.Clip(history), r), t.bounds))
 	})
 	return out
-}
-
-func newDistribution(bounds []float64) distribution {
-	d := make(distribution, len(bounds))
-	for i, bound := range bounds {
-		d[i].UpperBound = bound
-	}
-	return d
-}
-
-// add adds what one series counted from the first to the last of its readings.
-func (d distribution) add(history []reading) {
-	last := history[len(history)-1]
-	samples := make([]quantile.Sample, len(history))
-	for b := range d {
-		for i, r := range history {
-			samples[i] = quantile.Sample{At: r.at}
-			if len(r.counts) > 0 { // the zero before the first reading has none
-				samples[i].Value = float64(r.counts[b])
-			}
-		}
-		rise, _ := quantile.Increase(samples, history[0].at, last.at) // the samples reach both ends: nothing is extrapolated
-		d[b].Count += rise
-	}
 }

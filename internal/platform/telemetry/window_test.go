@@ -147,11 +147,13 @@ func TestWindowsAreReadWhileWritten(t *testing.T) {
 	<-done
 }
 
-// Native histograms stand beside the classic buckets, from which the quantiles are.
+// Native histograms stand beside the classic buckets, and the quantiles are of them then: a tenth of a bucket is closer
+// than a bucket.
 func TestNativeHistograms(t *testing.T) {
 	t.Parallel()
 	for _, native := range []bool{false, true} {
-		m := New(Options{Native: native})
+		now := time.Unix(1e9, 0)
+		m := New(Options{Native: native, Now: func() time.Time { return now }})
 		for i := range 1000 {
 			m.HTTP.Observe("acme", "/v1/runs", http.MethodGet, http.StatusOK, time.Duration(i)*time.Millisecond)
 			m.Runs.Finished("acme", "completed", "run-1", time.Duration(i)*time.Second)
@@ -164,6 +166,17 @@ func TestNativeHistograms(t *testing.T) {
 		}
 		if got, found := gauge(t, m, "lari_http_request_duration_quantile_seconds", "acme", "0.5"); !found || math.Abs(got-.5) > .01 {
 			t.Errorf("native %t: the median is %v", native, got)
+		}
+		for range 9000 {
+			m.HTTP.Observe("globex", "/v1/runs", http.MethodGet, http.StatusOK, 1100*time.Millisecond) // far from the bounds 1 and 2.5
+		}
+		now = now.Add(2 * time.Second) // computed anew
+		got, _ := gauge(t, m, "lari_http_request_duration_quantile_seconds", "globex", "0.99")
+		if off := math.Abs(got-1.1) / 1.1; (off < .1) != native {
+			t.Errorf("native %t: the last percentile is %v", native, got)
+		}
+		if r := m.Report("globex"); math.Abs(*r.HTTP.P99-got) > 1e-9 || r.HTTP.Count != 9000 || len(r.Routes) != 1 {
+			t.Errorf("native %t: the report has %+v", native, r.HTTP)
 		}
 	}
 }

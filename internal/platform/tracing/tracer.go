@@ -32,7 +32,10 @@ type Options struct {
 	Version  string // service.version
 	Sampler  Sampler
 	Ratio    float64 // of the traces that the ratio samplers keep, 0 to 1
-	Log      *slog.Logger
+	// Reads is the share of the traces that the sampler keeps of those that begin with a GET or HEAD request, 0 to 1; nil:
+	// all of them.
+	Reads *float64
+	Log   *slog.Logger
 }
 
 // Tracer makes spans and sends them. A nil Tracer makes none. It is safe for concurrent use.
@@ -64,7 +67,11 @@ func newTracer(ctx context.Context, o Options, processor sdktrace.SpanProcessor)
 	if err != nil && about == nil { // a part of it that cannot be found out is left out
 		return nil, fmt.Errorf("describe this process for spans: %w", err)
 	}
-	sampler := o.Sampler.build(o.Ratio)
+	reads := 1.0
+	if o.Reads != nil {
+		reads = *o.Reads
+	}
+	sampler := o.Sampler.build(o.Ratio, reads)
 	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(about), sdktrace.WithSampler(sampler),
 		sdktrace.WithIDGenerator(ids{}), sdktrace.WithSpanProcessor(labeller{}), sdktrace.WithSpanProcessor(processor))
 	return &Tracer{provider: provider, tracer: provider.Tracer(library), sampler: sampler}, nil
