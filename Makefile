@@ -55,7 +55,8 @@ lint: ## check the law of the house, go.mod, the API's description, workflow det
 	@set -e; check=$$($(gotool) $(WORKFLOWCHECK)); \
 	  if ! found=$$("$$check" ./worker/... ./workflows/... 2>&1); then \
 	    printf '%s\n' "$$found" "workflowcheck: workflow code does what a replay cannot repeat" >&2; exit 1; fi
-	@set -e; linter=$$($(gotool) $(GOLANGCI_LINT)); "$$linter" run --timeout $(TIMEOUT) ./...
+	@set -e; linter=$$($(gotool) $(GOLANGCI_LINT)); "$$linter" run --timeout $(TIMEOUT) ./...; \
+	  for module in tests/promql tests/dashboards; do (cd $$module && "$$linter" run --timeout $(TIMEOUT) ./...); done
 
 fmt: ## format the Go code
 	@set -e; linter=$$($(gotool) $(GOLANGCI_LINT)); "$$linter" fmt ./...

@@ -67,7 +67,7 @@ func drawCustom(rng *rand.Rand, upper []float64) quantile.Native {
 
 // drawSide draws buckets around 1, or anywhere up to that of infinity.
 func drawSide(rng *rand.Rand, schema int32, whole bool) []quantile.NativeBucket {
-	infinite := int32(1025)
+	var infinite int32
 	if schema < 0 {
 		infinite = 1024>>-schema + 1
 	} else {

@@ -64,8 +64,8 @@ type lookups struct {
 	waiting []*lookup // oldest first; somebody is out while there are any
 }
 
-// newLookups shares out a pool of so many connections: a quarter of it is enough to gather well, and half
-// of it stays for everything else.
+// newLookups shares out a pool of so many connections: an eighth of it gathers best when the database is near,
+// and half of it always stays for everything else.
 func newLookups(conns int32) *lookups {
 	return &lookups{few: max(int(conns)/8, 1), most: max(int(conns)/2, 1)}
 }
@@ -142,13 +142,16 @@ func (g *lookups) leave(l *lookup) bool {
 // lead reads a batch and tells all but its first, who calls it. When anything fails each is to find out by
 // itself whether that was its own fault.
 func lead(ctx context.Context, db *DB, batch []*lookup) {
-	failed := db.readTogether(ctx, batch) != nil
-	for _, l := range batch {
-		l.alone = failed
-	}
-	for _, l := range batch[1:] {
-		l.turn <- struct{}{}
-	}
+	failed := true
+	defer func() { // also when a scan panics
+		for _, l := range batch {
+			l.alone = failed
+		}
+		for _, l := range batch[1:] {
+			l.turn <- struct{}{}
+		}
+	}()
+	failed = db.readTogether(ctx, batch) != nil
 }
 
 func (db *DB) readTogether(ctx context.Context, batch []*lookup) error {

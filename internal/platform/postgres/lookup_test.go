@@ -66,11 +66,16 @@ func (r *rig) crowd(t *testing.T, n int, look func(i int)) (open func()) {
 // wait polls until what is awaited is so.
 func wait(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !is(); {
-		if time.Now().After(end) {
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
 			t.Fatalf("it never came that %s", what)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
