@@ -97,7 +97,7 @@ type Traces struct {
 	Service  string          `env:"OTEL_SERVICE_NAME" default:"lari" rule:"text" doc:"service.name of the spans"`
 	Sampler  tracing.Sampler `env:"OTEL_TRACES_SAMPLER" default:"parentbased_always_on" doc:"which traces are kept: always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio; those that are parentbased follow the caller where it has decided"`
 	Ratio    float64         `env:"OTEL_TRACES_SAMPLER_ARG" default:"1" min:"0" max:"1" doc:"the share that the samplers with a ratio keep"`
-	Reads    float64         `env:"LARI_TRACES_READ_RATIO" default:"0.05" min:"0" max:"1" doc:"of the traces that the sampler keeps, the share of those that begin with a request that only reads (GET, HEAD): they are many and alike. What a parentbased sampler has decided by the caller stays"`
+	Reads    float64         `env:"LARI_TRACES_READ_RATIO" default:"0.05" min:"0" max:"1" doc:"of the traces that the sampler keeps, the share of those that begin with a request that only reads (GET, HEAD): they are many and alike. What a parentbased sampler has decided by the caller stays, and always_on keeps all"`
 }
 
 // Metrics says what is measured, and who may see it at /v1/analytics/prometheus.

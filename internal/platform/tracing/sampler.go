@@ -37,7 +37,7 @@ func (s Sampler) build(ratio, reads float64) sdktrace.Sampler {
 	}
 	switch s {
 	case AlwaysOn:
-		return root(sdktrace.AlwaysSample(), 1)
+		return sdktrace.AlwaysSample() // who says so means it
 	case AlwaysOff:
 		return sdktrace.NeverSample()
 	case Ratio:
