@@ -105,6 +105,9 @@ func (w *world) plan(seed, n uint64) *request {
 	me := tenants[q.tenant]
 	other := tenants[(q.tenant+1)%len(tenants)]
 	g := maker{Rand: r, doc: w.doc, pool: me.pool, marker: me.marker, receiver: w.receiver}
+	if q.op.Permission == string(auth.PlatformManage) {
+		g.marker = "of-the-platform" // what it says of a pause every tenant reads
+	}
 	if token := me.tokens[q.role]; token != "" {
 		q.set("Authorization", "Bearer "+token)
 	}
