@@ -53,7 +53,7 @@ func ScheduleRoutes(service *schedules.Service) []Route {
 			ID: "skipFiring", Tag: tagSchedules, Summary: "Leave out one firing to come",
 		}, h.skip),
 		Handle("GET", "/v1/schedules/{schedule_id}/next", auth.AgentManage, Meta{
-			ID: "listNextFirings", Tag: tagSchedules, Summary: "List firings to come", Description: "What is skipped is left out; a pause is not considered.",
+			ID: "listNextFirings", Tag: tagSchedules, Summary: "List firings to come", Description: "What is skipped is left out; a pause is not considered. A schedule that is missing has none.",
 		}, h.next),
 		Handle("GET", "/v1/schedules/{schedule_id}/firings", auth.AgentManage, Meta{
 			ID: "listFirings", Tag: tagSchedules, Summary: "Timeline of a schedule",

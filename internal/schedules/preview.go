@@ -33,9 +33,12 @@ type FiringPreview struct {
 
 // Next gives the firings of a schedule to come. It says nothing of a pause.
 func (s *Service) Next(ctx context.Context, id uuid.UUID, a Ahead) (FiringPreview, error) {
-	_, h, err := s.loadHeld(ctx, id)
+	_, h, found, err := s.load(ctx, id)
 	if err != nil {
 		return FiringPreview{}, err
+	}
+	if !found {
+		return FiringPreview{TimeZone: time.UTC.String(), Items: []Moment{}}, nil
 	}
 	return h.Plan.preview(a), nil
 }

@@ -81,6 +81,10 @@ func (w *world) newTenant(t *testing.T, n int) *tenant {
 	for _, role := range auth.Roles() {
 		m.tokens[role] = userToken(t, x.ID, role)
 	}
+	// Somebody may have paused the platform: what is held would be waited for in vain.
+	platform := *x
+	platform.Token = m.tokens[auth.RoleService]
+	platform.Do(t, "POST", "/v1/control/platform/resume", nil, auth.TenantHeader, x.ID.String())
 	x.Do(t, "POST", "/v1/threads", map[string]any{"title": m.marker, "metadata": map[string]any{"a": m.marker}}).Want(t, 201)
 	m.pool = newPool(x.Furnish(t, w.doc))
 	w.owners.mu.Lock()

@@ -176,6 +176,10 @@ func TestSchedulesAreChanged(t *testing.T) {
 		t.Errorf("what Temporal has lost is %+v", lost)
 	}
 	firings(t, x, made.ID)
+	var next struct{ Items []any }
+	if askSchedule(t, x, "GET", schedulePath(made.ID, "/next"), nil).Want(t, 200, &next); len(next.Items) != 0 {
+		t.Errorf("it is to fire %v", next.Items)
+	}
 	askSchedule(t, x, "POST", schedulePath(made.ID, "/pause"), nil).WantProblem(t, 409, "conflict")
 	askSchedule(t, x, "POST", schedulePath(made.ID, "/trigger"), nil).WantProblem(t, 409, "conflict")
 	askSchedule(t, x, "PATCH", schedulePath(made.ID, ""), `{"spec": {"cron": ["@daily"]}}`).Want(t, 200, &changed)
