@@ -199,6 +199,9 @@ func (a *App) joinDomains() error {
 	hooks := connectors.NewRegistry(a.engine, m, a.log)
 	a.Deliveries = deliveries.NewService(a.DB, deliveryEngine{a.engine}, a.log)
 	a.Log = runs.NewLog(a.DB, m, a.Metrics.Events.Appended, a.log)
+	if err := a.Metrics.WatchStreams(a.Log.Behind); err != nil {
+		return err
+	}
 	a.Runs = runs.NewService(runs.Deps{
 		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents, slugs}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
 		Outbox: outbox{hooks, a.Deliveries}, Ledger: a.Quotas, Logger: a.log, Observer: m,

@@ -84,6 +84,10 @@ func (l *Log) notified(payload string) {
 	}
 }
 
+// Behind counts those who follow a run and have not been sent all of its events that this process has heard of,
+// and these events.
+func (l *Log) Behind() (readers int, events int64) { return l.hub.Behind() }
+
 // Add puts an event at the end of a run's log with the next group commit. It returns at once; the
 // ticket says when it is committed. Events of one run added by one process keep their order.
 func (l *Log) Add(ctx context.Context, run uuid.UUID, draft event.Draft) (*stream.Ticket, error) {

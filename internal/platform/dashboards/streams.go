@@ -9,17 +9,25 @@ func streams() Dashboard {
 		Rows: []Row{
 			{"Clients", []Panel{
 				{
-					ID: "open", Kind: Timeseries, Unit: Count, Stacked: true, Width: 8, Title: english("Open streams"),
+					ID: "open", Kind: Timeseries, Unit: Count, Stacked: true, Width: 6, Title: english("Open streams"),
 					Description: english("Clients that follow a run now, by process."),
 					Queries:     []Query{{ID: "n", Legend: "{{instance}} {{transport}}", PromQL: "sum by (instance, transport) (lari_streams_open)"}},
 				},
 				{
-					ID: "joined", Kind: Timeseries, Unit: PerSecond, Stacked: true, Width: 8, Title: english("Streams that ended"),
+					ID: "behind", Kind: Timeseries, Unit: Count, Width: 6, Title: english("Streams behind"),
+					Description: english("Clients that have not been sent all that there is, and the events that they lack. A few for a moment are normal; many that stay are slow networks, or a process that cannot keep up."),
+					Queries: []Query{
+						{ID: "clients", Legend: "clients {{instance}}", PromQL: "sum by (instance) (lari_streams_behind)"},
+						{ID: "events", Legend: "events {{instance}}", PromQL: "sum by (instance) (lari_stream_events_behind)"},
+					},
+				},
+				{
+					ID: "joined", Kind: Timeseries, Unit: PerSecond, Stacked: true, Width: 6, Title: english("Streams that ended"),
 					Description: english("Per second, by route and status. Many short ones are clients that connect again and again."),
 					Queries:     []Query{{ID: "n", Legend: "{{method}} {{route}} {{status}}", PromQL: perSecond(routes+"_count", streaming, "method", "route", "status")}},
 				},
 				{
-					ID: "length", Kind: Timeseries, Unit: Seconds, Width: 8, Title: english("How long streams stay open"),
+					ID: "length", Kind: Timeseries, Unit: Seconds, Width: 6, Title: english("How long streams stay open"),
 					Description: english("Until the run ends or the client leaves; what is above ten seconds is shown as ten."), Queries: percentiles(routes, streaming, nil),
 				},
 			}},

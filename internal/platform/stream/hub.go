@@ -67,8 +67,10 @@ func NewHub[E Entry](read Read[E], observer Observer, log *slog.Logger) *Hub[E] 
 // until the final entry has been sent (nil), ctx ends or send fails. A log that cannot be reached for
 // a while makes a pause. send is called from one goroutine and may be as slow as it likes.
 func (h *Hub[E]) Follow(ctx context.Context, key Key, after int64, send func([]E) error) error {
-	t := h.join(key)
-	defer h.leave(key, t)
+	sent := new(atomic.Int64)
+	sent.Store(after)
+	t := h.join(key, sent)
+	defer h.leave(key, t, sent)
 	h.observer.Opened(key)
 	defer h.observer.Closed(key)
 	look, seen := true, int64(0) // the topic may know nothing yet: look into the log first
@@ -87,6 +89,7 @@ func (h *Hub[E]) Follow(ctx context.Context, key Key, after int64, send func([]E
 			look, fromLog = len(batch) == pageSize, true
 			if len(batch) == 0 {
 				fruitless = state.head
+				sent.Store(max(after, fruitless)) // nothing is left to send
 			}
 		}
 		if len(batch) == 0 {
@@ -112,7 +115,25 @@ func (h *Hub[E]) Follow(ctx context.Context, key Key, after int64, send func([]E
 			return nil
 		}
 		after = last.Position()
+		sent.Store(after)
 	}
+}
+
+// Behind counts the readers who have not been sent everything that the hub has heard of, and how many
+// entries that is in all of them together.
+func (h *Hub[E]) Behind() (readers int, entries int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range h.topics {
+		head := t.highest()
+		for sent := range t.readers {
+			if n := head - sent.Load(); n > 0 {
+				readers++
+				entries += n
+			}
+		}
+	}
+	return readers, entries
 }
 
 func (h *Hub[E]) patience(s state) time.Duration {
@@ -211,22 +232,22 @@ func (h *Hub[E]) topic(key Key) *topic[E] {
 	return h.topics[key]
 }
 
-func (h *Hub[E]) join(key Key) *topic[E] {
+func (h *Hub[E]) join(key Key, reader *atomic.Int64) *topic[E] {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topics[key]
 	if t == nil {
-		t = &topic[E]{wake: make(chan struct{})}
+		t = &topic[E]{readers: map[*atomic.Int64]struct{}{}, wake: make(chan struct{})}
 		h.topics[key] = t
 	}
-	t.readers++
+	t.readers[reader] = struct{}{}
 	return t
 }
 
-func (h *Hub[E]) leave(key Key, t *topic[E]) {
+func (h *Hub[E]) leave(key Key, t *topic[E], reader *atomic.Int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if t.readers--; t.readers == 0 {
+	if delete(t.readers, reader); len(t.readers) == 0 {
 		delete(h.topics, key)
 	}
 }

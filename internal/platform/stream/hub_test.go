@@ -183,10 +183,17 @@ func TestASlowReaderDelaysNobody(t *testing.T) {
 		if took := time.Since(began); took != 0 || len(slow.positions()) != 0 {
 			t.Errorf("the fast reader took %s", took)
 		}
+		// Its first 20 are on their way to it, and count as not sent until they have been taken.
+		if readers, entries := h.Behind(); readers != 1 || entries != j.head {
+			t.Errorf("%d readers are %d entries behind, want one and all %d", readers, entries, j.head)
+		}
 		before := count.deliveredLogs.Load()
 		close(stuck)
 		<-slow.done
 		slow.wantAll(t, j)
+		if readers, entries := h.Behind(); readers != 0 || entries != 0 {
+			t.Errorf("%d readers are %d entries behind when all are gone", readers, entries)
+		}
 		if count.deliveredLogs.Load() == before {
 			t.Error("the slow reader was not served from the log although the tail had moved on")
 		}

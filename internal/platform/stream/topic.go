@@ -3,11 +3,12 @@ package stream
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // topic is what the hub knows of one log that somebody follows.
 type topic[E Entry] struct {
-	readers int // guarded by the hub
+	readers map[*atomic.Int64]struct{} // what each of them has been sent, as a position; guarded by the hub
 
 	mu    sync.Mutex
 	tail  []E   // the newest entries, without a hole
@@ -74,6 +75,12 @@ func (t *topic[E]) last() int64 {
 		return 0
 	}
 	return t.tail[len(t.tail)-1].Position()
+}
+
+func (t *topic[E]) highest() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.head
 }
 
 func (t *topic[E]) grown(head int64) {

@@ -421,6 +421,13 @@ func newAudit(declare promauto.Factory) *Audit {
 	}
 }
 
+func newStreamDescs() streamDescs {
+	return streamDescs{
+		clients: prometheus.NewDesc("lari_streams_behind", "Clients that follow a run and have not been sent all of its events that this process has heard of.", nil, nil),
+		events:  prometheus.NewDesc("lari_stream_events_behind", "Events that these clients have not been sent, together.", nil, nil),
+	}
+}
+
 // poolDescs are the metrics of a pool of database connections.
 func poolDescs(pool string) poolMetrics {
 	name := prometheus.Labels{"pool": pool}

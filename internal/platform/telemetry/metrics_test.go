@@ -48,6 +48,9 @@ func exercise(t *testing.T, m *Metrics) {
 	m.Events.Appended(7, time.Millisecond)
 	m.Audit.Appended(3, time.Millisecond)
 	m.Audit.Lost(1)
+	if err := m.WatchStreams(func() (int, int64) { return 2, 30 }); err != nil {
+		t.Fatal(err)
+	}
 	if err := m.WatchPool("tenants", poolStat(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -92,8 +95,8 @@ func TestMetricsAreWellNamed(t *testing.T) {
 			t.Errorf("%s has neither our prefix nor that of the runtime", name)
 		}
 	}
-	if own != 56 {
-		t.Errorf("%d families of our own have series after exercise, want 56: does it miss a metric?", own)
+	if own != 58 {
+		t.Errorf("%d families of our own have series after exercise, want 58: does it miss a metric?", own)
 	}
 }
 
@@ -143,6 +146,9 @@ lari_streams_open{transport="sse"} 0
 	}
 	if err := m.WatchPool("tenants", poolStat(t)); err == nil {
 		t.Error("two pools of one name are accepted")
+	}
+	if err := m.WatchStreams(func() (int, int64) { return 0, 0 }); err == nil {
+		t.Error("streams are watched twice")
 	}
 }
 
