@@ -64,11 +64,6 @@ func (e *estate) observe(t *testing.T) {
 	for _, p := range e.processes {
 		proxies = append(proxies, plain(t, p.URL))
 	}
-	quick := func(replace map[string]string) map[string]string {
-		replace["scrape_interval: 15s"] = "scrape_interval: " + scraped.String()
-		replace[`- static_configs: [{ targets: ["alertmanager:9093"] }]`] = "- static_configs: []"
-		return replace
-	}
 	inside := func() map[string]string {
 		return quick(map[string]string{
 			`"lari-api-1:9464", "lari-api-2:9464"`: `"` + e.admins[0] + `"`, `"lari-worker-1:9464", "lari-worker-2:9464"`: `"` + e.admins[1] + `"`,
@@ -85,6 +80,13 @@ func (e *estate) observe(t *testing.T) {
 			return n == 2
 		})
 	}
+}
+
+// quick adds to what is replaced in a configuration how often is scraped, and that nobody is told of alerts.
+func quick(replace map[string]string) map[string]string {
+	replace["scrape_interval: 15s"] = "scrape_interval: " + scraped.String()
+	replace[`- static_configs: [{ targets: ["alertmanager:9093"] }]`] = "- static_configs: []"
+	return replace
 }
 
 func (e *estate) servers() []*prometheus { return []*prometheus{e.open, e.native, e.text} }
