@@ -5,11 +5,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/tests/cputime"
 )
 
 const (
@@ -17,16 +17,6 @@ const (
 	mostSeries   = 150_000 // that the scrape of a process may have
 	scrapeTarget = 250 * time.Millisecond
 )
-
-// cpuTime is what the process has used of its processors: the machine may have other work.
-func cpuTime(t *testing.T) time.Duration {
-	t.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-}
 
 // TestSeriesAreBounded has a crowd of tenants use every route of the real table, with statuses of all
 // classes, and everything else that carries a tenant.
@@ -39,9 +29,9 @@ func TestSeriesAreBounded(t *testing.T) {
 		request.Header.Set("Accept", accept)
 		recorder := httptest.NewRecorder()
 		now = now.Add(2 * time.Second) // the quantiles are computed anew
-		began := cpuTime(t)
+		began := cputime.Used(t)
 		m.Handler().ServeHTTP(recorder, request)
-		return recorder.Body.Bytes(), cpuTime(t) - began
+		return recorder.Body.Bytes(), cputime.Used(t) - began
 	}
 	for _, accept := range []string{"text/plain", "application/openmetrics-text; version=1.0.0"} {
 		page, took := scrape(accept)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/larirun/lari/internal/app"
 	"github.com/larirun/lari/internal/platform/config"
 	"github.com/larirun/lari/tests/collector"
+	"github.com/larirun/lari/tests/cputime"
 	"github.com/larirun/lari/tests/harness"
 )
 
@@ -25,16 +25,6 @@ type observed struct {
 	share        float64 // of the requests that are traced
 	ratios       []float64
 	answers, cpu [2]float64 // of the rounds together
-}
-
-// cpuTime is what this process has used of its processors, client included: the machine may have other work.
-func cpuTime(t *testing.T) time.Duration {
-	t.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // TestTelemetry compares reading a run while metrics are kept and traces are sent with doing so while nothing is measured.
@@ -69,10 +59,10 @@ func TestTelemetry(t *testing.T) {
 			var rate [2]float64
 			first := rand.IntN(2) //nolint:gosec // chance is all it is
 			for _, which := range []int{first, 1 - first} {
-				before := cpuTime(t)
+				before := cputime.Used(t)
 				rate[which] = hammer(t, client, []reading{{[]string{p.off, p.url}[which], x.Token}})
 				if round >= readRounds/10 { // what is before is the warm-up
-					p.cpu[which] += (cpuTime(t) - before).Seconds()
+					p.cpu[which] += (cputime.Used(t) - before).Seconds()
 					p.answers[which] += rate[which] * readFor.Seconds()
 				}
 			}

@@ -6,11 +6,12 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/larirun/lari/tests/cputime"
 )
 
 // crowd is 5,000 tenants that use 93 routes each, with statuses of all classes, and run everything.
@@ -53,15 +54,6 @@ func heap() float64 {
 	var s runtime.MemStats
 	runtime.ReadMemStats(&s)
 	return float64(s.HeapAlloc)
-}
-
-func processor(b *testing.B) time.Duration {
-	b.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // BenchmarkTuning is what the settings cost, for docs/tuning.md: series and text of a scrape, its time of the processor
@@ -111,9 +103,9 @@ func BenchmarkTuning(b *testing.B) {
 			scrape()
 			took := time.Hour
 			for range 7 {
-				began := processor(b)
+				began := cputime.Used(b)
 				scrape()
-				took = min(took, processor(b)-began)
+				took = min(took, cputime.Used(b)-began)
 			}
 			series := 0
 			for line := range strings.Lines(page.Body.String()) {
