@@ -89,6 +89,6 @@ func (p *Provider) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Ch
 			return
 		}
 		defer func() { _ = response.Body.Close() }() // the turn is over: an error here changes nothing
-		wire.Stream(call, response.Body, decoder{}, req, yield)
+		wire.Stream(call, response.Body, &decoder{}, req, yield)
 	}
 }

@@ -9,10 +9,12 @@ import (
 )
 
 // decoder reads Chat Completions chunks, and the habits of the servers that speak the format.
-type decoder struct{}
+type decoder struct {
+	numbered bool // a choice of the index 0 came: others are not ours
+}
 
 // Decode reads one event into the turn.
-func (decoder) Decode(t *wire.Turn, e wire.Event) {
+func (d *decoder) Decode(t *wire.Turn, e wire.Event) {
 	data := bytes.TrimSpace(e.Data)
 	switch {
 	case len(data) == 0:
@@ -26,17 +28,17 @@ func (decoder) Decode(t *wire.Turn, e wire.Event) {
 	case e.Type == "error":
 		t.Fail(data)
 	default:
-		event(t, gjson.ParseBytes(data), 0)
+		d.event(t, gjson.ParseBytes(data), 0)
 	}
 }
 
 // maxLists bounds lists in lists.
 const maxLists = 4
 
-func event(t *wire.Turn, v gjson.Result, depth int) {
+func (d *decoder) event(t *wire.Turn, v gjson.Result, depth int) {
 	if v.IsArray() && depth < maxLists { // Gemini's endpoint wraps errors in a list
 		v.ForEach(func(_, item gjson.Result) bool {
-			event(t, item, depth+1)
+			d.event(t, item, depth+1)
 			return true
 		})
 		return
@@ -52,7 +54,7 @@ func event(t *wire.Turn, v gjson.Result, depth int) {
 	}
 	t.Model(v.Get("model").Str)
 	for _, c := range choices.Array() {
-		if c.Get("index").Int() != 0 { // one choice was asked for
+		if !d.isOurs(c) {
 			continue
 		}
 		if wire.IsError(c, true) {
@@ -64,6 +66,15 @@ func event(t *wire.Turn, v gjson.Result, depth int) {
 	}
 	usage(t, v.Get("usage"))
 	usage(t, v.Get("x_groq.usage"))
+}
+
+// isOurs reports whether a choice is the one that was asked for: that of the index 0. Some servers number the
+// pieces instead.
+func (d *decoder) isOurs(c gjson.Result) bool {
+	if c.Get("index").Int() == 0 {
+		d.numbered = true
+	}
+	return !d.numbered || c.Get("index").Int() == 0
 }
 
 func choice(t *wire.Turn, c gjson.Result) {

@@ -16,6 +16,9 @@ const DefaultIdle = 60 * time.Second
 // while it says by heartbeats that it is there: some models think for minutes before the first word.
 const heartbeatFactor = 3
 
+// pieceFactor is how much longer the end is waited for when the reason came with a piece of the answer.
+const pieceFactor = 3
+
 // DefaultFinishWait is how long the end of the stream may be in coming once the model has said why it
 // stopped: only the usage is due then.
 const DefaultFinishWait = 2 * time.Second
@@ -66,7 +69,7 @@ type Call struct {
 	cancel   context.CancelCauseFunc
 	limits   Limits
 	left     time.Duration // until the next piece of the answer is overdue
-	finished bool          // the model has said why it stopped
+	finished time.Duration // how long the end may be in coming, once the model has said why it stopped; zero: it has not
 }
 
 // Begin starts a call and returns the context to make its request with. That context ends with ctx,
@@ -82,7 +85,7 @@ func Begin(ctx context.Context, provider string, redact Redactor, limits Limits)
 func (c *Call) wait(fn func()) {
 	limit, why := c.limits.Idle, errIdle
 	switch {
-	case c.finished:
+	case c.finished > 0:
 		limit, why = c.left, errFinished
 	case c.left < limit:
 		limit, why = c.left, errStalled
@@ -98,20 +101,24 @@ func (c *Call) wait(fn func()) {
 // progress notes that a piece of the answer came.
 func (c *Call) progress() {
 	c.left = c.limits.Stall
-	if c.finished {
-		c.left = c.limits.Finish
+	if c.finished > 0 {
+		c.left = c.finished
 	}
 }
 
-// finish notes that the model has said why it stopped: from then on little is awaited.
-func (c *Call) finish() {
-	c.finished = true
+// finish notes that the model has said why it stopped: from then on little is awaited. Said with a piece of
+// the answer, it may be the habit of a server that says it with each.
+func (c *Call) finish(withPiece bool) {
+	c.finished = c.limits.Finish
+	if withPiece {
+		c.finished *= pieceFactor
+	}
 	c.progress()
 }
 
 // resume notes that the answer goes on, whatever was said before.
 func (c *Call) resume() {
-	c.finished = false
+	c.finished = 0
 	c.progress()
 }
 

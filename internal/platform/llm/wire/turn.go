@@ -25,6 +25,7 @@ type Turn struct {
 	reason  string // as sent
 	refused bool   // the model refused in words of its own
 	resumed bool   // more came after a reason: this server sends one with every piece
+	piece   bool   // the event that is being read holds a piece of the answer
 	ended   bool   // the format's own end came
 	failure []byte // an error object, which ends the turn
 	suspect []byte // an event that may be an error: it is one if the turn has no proper end
@@ -50,6 +51,7 @@ func Stream(call *Call, body io.Reader, d Decoder, req llm.Request, yield func(l
 		if !ok {
 			break
 		}
+		t.piece = false
 		d.Decode(t, e)
 	}
 	if !t.gone {
@@ -85,7 +87,7 @@ func (t *Turn) Refusal(piece string) {
 func (t *Turn) Reasoning(piece string) {
 	if piece != "" {
 		t.bytes += len(piece)
-		t.call.progress()
+		t.goOn()
 	}
 }
 
@@ -97,7 +99,7 @@ func (t *Turn) ToolCall(p Piece) {
 
 // goOn notes that the answer goes on.
 func (t *Turn) goOn() {
-	t.resumed = t.resumed || t.reason != ""
+	t.piece, t.resumed = true, t.resumed || t.reason != ""
 	t.call.resume()
 }
 
@@ -108,8 +110,8 @@ func (t *Turn) Finish(reason string) {
 		return
 	}
 	t.reason = reason
-	if !t.resumed {
-		t.call.finish()
+	if !t.resumed && (t.HasContent() || finishReason(reason) != llm.FinishStop) {
+		t.call.finish(t.piece)
 	}
 }
 
