@@ -10,7 +10,9 @@ import (
 	"github.com/larirun/lari/tests/harness"
 )
 
-func stopping(text, reason string) fakellm.Reply { return fakellm.Reply{Text: text, FinishReason: reason} }
+func stopping(text, reason string) fakellm.Reply {
+	return fakellm.Reply{Text: text, FinishReason: reason}
+}
 
 // Why the model stopped stands in the message, at the end of the step, with the end of the run and in its row.
 func TestRun_ShowsWhyTheModelStopped(t *testing.T) {

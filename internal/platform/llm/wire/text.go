@@ -138,8 +138,11 @@ func join(s string, last bool) (text, rest string) {
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(s)
-		if r == utf8.RuneError && size == 1 && !last && !utf8.FullRuneInString(s) {
-			return out.String(), s
+		if r == utf8.RuneError && size == 1 && !utf8.FullRuneInString(s) {
+			if !last {
+				return out.String(), s
+			}
+			size = len(s) // one replacement for what there is of the character
 		}
 		out.WriteRune(r)
 		s = s[size:]
