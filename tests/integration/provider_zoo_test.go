@@ -91,7 +91,7 @@ func wantEnding(t *testing.T, events []event.Event, r harness.Run, want fakellm.
 	}
 }
 
-// A provider that only says that it lives is asked a second time, within the run's own limit.
+// A provider that only sends heartbeats gets a second attempt, within the run's own limit.
 func TestProvider_ThatOnlySendsHeartbeatsGetsASecondAttempt(t *testing.T) {
 	t.Parallel()
 	beats := &fakellm.Wire{Then: fakellm.ThenHeartbeats, Heartbeat: ": still processing\n\n"}
@@ -103,7 +103,7 @@ func TestProvider_ThatOnlySendsHeartbeatsGetsASecondAttempt(t *testing.T) {
 		t.Errorf("the run is %s: %s", r.Status, last(events).Data)
 	}
 	if n := s.Model.Stats().Requests; n != 2 {
-		t.Errorf("the model was asked %d times", n)
+		t.Errorf("%d requests to the model", n)
 	}
 }
 
@@ -123,11 +123,11 @@ func TestProvider_ErrorInTheStreamIsNoAnswer(t *testing.T) {
 		t.Errorf("the run is %s: %s", r.Status, last(events).Data)
 	}
 	if n := s.Model.Stats().Requests; n != 4 {
-		t.Errorf("the model was asked %d times", n)
+		t.Errorf("%d requests to the model", n)
 	}
 }
 
-// A model that gives every call of every step the same id is understood by a provider that refuses ids that repeat.
+// A model may use one id for every call of every step: what goes back has none that repeats.
 func TestProvider_RepeatedToolCallIDsAreMadeUnique(t *testing.T) {
 	t.Parallel()
 	again := fakellm.Reply{ToolCalls: []fakellm.ToolCall{

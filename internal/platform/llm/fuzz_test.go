@@ -161,7 +161,7 @@ func history(script string) []llm.Message {
 	return messages
 }
 
-// The same history gives the same request: what a provider has cached of it stays valid.
+// The same history makes the same request: what a provider has cached of it stays valid.
 func TestConversation_IsDeterministic(t *testing.T) {
 	t.Parallel()
 	var sent [2][]byte

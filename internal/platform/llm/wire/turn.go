@@ -188,7 +188,7 @@ func (t *Turn) failed(events *eventReader) error {
 	case isBroken(t.reason):
 		return t.call.Cut(t.used())
 	case t.bytes+t.calls.Bytes() > maxTurn:
-		return t.call.Failure(&llm.Error{Provider: t.call.provider, Class: llm.ClassBadRequest, Detail: "sent an answer of more than 16 MiB"}, t.used())
+		return t.unusable(llm.ClassBadRequest, "sent an answer of more than 16 MiB")
 	case t.reason != "" && (t.ended || t.HasContent() || finishReason(t.reason) != llm.FinishStop):
 		return nil
 	case broken != nil:
@@ -200,9 +200,7 @@ func (t *Turn) failed(events *eventReader) error {
 	case !t.HasContent() && len(events.stray) > 0:
 		return t.stray(events.stray)
 	case t.ended:
-		return t.call.Failure(&llm.Error{
-			Provider: t.call.provider, Class: llm.ClassOverloaded, Detail: "ended its answer without a word, a tool call or a reason",
-		}, t.used())
+		return t.unusable(llm.ClassOverloaded, "ended its answer without a word, a tool call or a reason")
 	}
 	return t.call.Cut(t.used())
 }
@@ -212,9 +210,11 @@ func (t *Turn) stray(text []byte) error {
 	if p := parseProblem(text); p.structured {
 		return t.call.StreamFailure(text, t.used())
 	}
-	return t.call.Failure(&llm.Error{
-		Provider: t.call.provider, Class: llm.ClassOverloaded, Detail: "answered with something that is no event stream",
-	}, t.used())
+	return t.unusable(llm.ClassOverloaded, "answered with something that is no event stream")
+}
+
+func (t *Turn) unusable(class llm.Class, detail string) error {
+	return t.call.Failure(&llm.Error{Provider: t.call.provider, Class: class, Detail: detail}, t.used())
 }
 
 // used is what the provider reported, or an estimate of what came so far.
