@@ -194,7 +194,7 @@ func (d Development) populate(ctx context.Context, cfg config.Config) (State, er
 	defer app.Close()
 	tenant, err := app.seed(ctx)
 	if err != nil {
-		return State{}, fmt.Errorf("seed the tenant %s: %w", demoTenant, err)
+		return State{}, fmt.Errorf("seed the tenant %s: %w", DemoTenant, err)
 	}
 	state := State{
 		DatabaseURL: cfg.DatabaseURL.Reveal(), TemporalAddress: cfg.Temporal.Address, TemporalUIURL: cfg.Temporal.UIURL, Tenant: tenant.ID.String(),
@@ -270,5 +270,5 @@ curl -N %[1]s/v1/runs/stream -H "Authorization: Bearer $LARI_TOKEN" -H 'Content-
 
   Ctrl-C stops everything; the state stays.
 
-`, s.APIURL, s.TemporalUIURL, s.AdminURL, model, demoTenant, filepath.Join(cfg.DataDir, DevFile), s.Token)
+`, s.APIURL, s.TemporalUIURL, s.AdminURL, model, DemoTenant, filepath.Join(cfg.DataDir, DevFile), s.Token)
 }
