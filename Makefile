@@ -51,6 +51,7 @@ lint: ## check the law of the house, go.mod, the API's description, workflow det
 	@go mod tidy -diff
 	@cd tests/promql && go mod tidy -diff
 	@cd tests/dashboards && go mod tidy -diff
+	@cd tests/openapi/client && go mod tidy -diff
 	@./tests/openapi/lint/lint.sh
 	@set -e; check=$$($(gotool) $(WORKFLOWCHECK)); \
 	  if ! found=$$("$$check" ./worker/... ./workflows/... 2>&1); then \
