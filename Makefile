@@ -42,7 +42,7 @@ test: lint ## lint, then all tests under the race detector, on a Postgres and a 
 	@$(stack) go -C tests/dashboards test -count=1 -timeout $(TIMEOUT) ./...
 else
 test:
-	@$(stack) go test -race -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(FLAGS) $(or $(PKG),./...)
+	@go run ./tests/stack -some -- go test -race -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(FLAGS) $(or $(PKG),./...)
 endif
 
 # From cheap to expensive. The first step is the law of the house (imports, SQL, state, registry hosts).
@@ -51,6 +51,7 @@ lint: ## check the law of the house, go.mod, the API's description, workflow det
 	@go mod tidy -diff
 	@cd tests/promql && go mod tidy -diff
 	@cd tests/dashboards && go mod tidy -diff
+	@cd tests/openapi/client && go mod tidy -diff
 	@./tests/openapi/lint/lint.sh
 	@set -e; check=$$($(gotool) $(WORKFLOWCHECK)); \
 	  if ! found=$$("$$check" ./worker/... ./workflows/... 2>&1); then \

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -22,7 +23,14 @@ const (
 
 	schemeBearer = "bearer"
 	schemeAPIKey = "apiKey"
-	description  = `Runs AI agents durably, for many tenants.
+	description  = `Runs AI agents durably, for many tenants. The first call starts a run and sends its events until it ends:
+
+` + "```sh" + `
+curl -N "$LARI_API_URL/v1/runs/stream" -H "Authorization: Bearer $LARI_TOKEN" -H 'Content-Type: application/json' \
+  -d '{"input": "What happens to a run when its worker dies?"}'
+` + "```" + `
+
+` + "`POST /v1/runs`" + ` starts one and answers at once, ` + "`POST /v1/runs/wait`" + ` when it has ended.
 
 Every request acts in one tenant: the one in ` + "`x-tenant-id`" + `, or the caller's default; the answer says
 which. Everything that is not a success is a problem document (RFC 9457) with a ` + "`code`" + ` from a closed
@@ -61,7 +69,7 @@ func describe(routes []Route, version string) ([]byte, error) {
 		}
 		tags = append(tags, sorted[i].Meta.Tag)
 	}
-	slices.Sort(tags)
+	slices.SortFunc(tags, func(a, b string) int { return cmp.Or(cmp.Compare(tagRank(a), tagRank(b)), strings.Compare(a, b)) })
 	for _, tag := range slices.Compact(tags) {
 		spec.Tags = append(spec.Tags, openapi31.Tag{Name: tag, Description: new(tagWords(tag))})
 	}
@@ -76,6 +84,9 @@ func describe(routes []Route, version string) ([]byte, error) {
 		if op := addedOperation(r, &sorted[i]); !sorted[i].hidden {
 			addExamples(spec, op, sorted[i].Meta.Examples)
 		}
+	}
+	for _, schema := range spec.Components.Schemas {
+		defaultsToWords(schema)
 	}
 	out, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {

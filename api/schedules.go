@@ -9,6 +9,7 @@ import (
 	"github.com/larirun/lari/internal/idempotency"
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/page"
 	"github.com/larirun/lari/internal/schedules"
 )
@@ -165,11 +166,23 @@ func (h scheduleHandlers) preview(ctx context.Context, in *previewSchedule) (sch
 
 type listFirings struct {
 	schedulePath
-	From  *time.Time `query:"from" description:"From this time on. Default: 24 hours before to."`
-	To    *time.Time `query:"to" description:"Up to and with this time. Default: now. What is to come is pending."`
-	Limit int        `query:"limit" validate:"min=1,max=1000" minimum:"1" maximum:"1000" default:"1000" description:"How many at most."`
+	From   *time.Time `query:"from" description:"From this time on. Default: 24 hours before to. Not together with cursor."`
+	To     *time.Time `query:"to" description:"Up to and with this time. Default: now. What is to come is pending."`
+	Cursor string     `query:"cursor" description:"next_cursor of the page before; absent: the first page. Repeat to with it."`
+	Limit  int        `query:"limit" validate:"min=1,max=1000" minimum:"1" maximum:"1000" default:"1000" description:"How many at most."`
 }
 
 func (h scheduleHandlers) firings(ctx context.Context, in *listFirings) (schedules.Timeline, error) {
-	return h.service.Timeline(ctx, in.ScheduleID, in.From, in.To, in.Limit)
+	from := in.From
+	if in.Cursor != "" {
+		if from != nil {
+			return schedules.Timeline{}, fault.InvalidField("from", "excluded_with", "must not be given together with cursor")
+		}
+		next, err := page.DecodeTime(in.Cursor)
+		if err != nil {
+			return schedules.Timeline{}, err
+		}
+		from = &next
+	}
+	return h.service.Timeline(ctx, in.ScheduleID, from, in.To, in.Limit)
 }

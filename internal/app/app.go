@@ -175,7 +175,7 @@ func closeQuietly(c io.Closer) { _ = c.Close() }
 
 func (a *App) joinDomains() error {
 	m := meter{a.Metrics, a.datadog}
-	a.Tenants = tenants.NewService(a.DB)
+	a.Tenants = tenants.NewService(a.DB, tenants.WithProvisioning(a.createAssistant))
 	a.Threads = threads.NewService(a.DB)
 	a.Knowledge = knowledge.NewService(a.DB)
 	a.Quotas = quotas.NewService(a.DB)

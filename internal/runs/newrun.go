@@ -38,11 +38,12 @@ type Budget struct {
 	MaxSteps   *int    `json:"max_steps,omitempty" validate:"omitempty,min=1,max=100" description:"Turns of think and act."`
 }
 
-const defaultAgent = "assistant"
+// DefaultAgent is the slug of the agent of a run that names none.
+const DefaultAgent = "assistant"
 
 func (n NewRun) agent() string {
 	if n.Agent == "" {
-		return defaultAgent
+		return DefaultAgent
 	}
 	return n.Agent
 }

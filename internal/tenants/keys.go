@@ -71,6 +71,24 @@ func (s *Service) CreateKey(ctx context.Context, n NewKey) (k Key, plain string,
 	return k, plain, nil
 }
 
+// EnsureKey creates an API key unless the tenant has one of its name that is neither revoked nor over, on the
+// authority of the program. The secret is "" for a key that exists. Concurrent calls create one key.
+func (s *Service) EnsureKey(ctx context.Context, n NewKey) (k Key, plain string, err error) {
+	err = s.db.Tx(ctx, func(ctx context.Context) error {
+		known, err := s.store.lockKeyNamed(ctx, n.Name, now())
+		if err != nil {
+			return err
+		}
+		if known != nil {
+			k, plain = *known, ""
+			return nil
+		}
+		k, plain, err = s.CreateKey(ctx, n)
+		return err
+	})
+	return k, plain, err
+}
+
 // FindAPIKey gives a key.
 func (s *Service) FindAPIKey(ctx context.Context, id uuid.UUID) (Key, error) {
 	return s.store.findKey(ctx, id)

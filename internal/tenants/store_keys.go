@@ -41,6 +41,21 @@ func (s store) lockKey(ctx context.Context, id uuid.UUID) (Key, error) {
 	return s.oneKey(ctx, id, " for no key update")
 }
 
+// lockKeyNamed returns the newest usable key of a name, nil when there is none, and keeps other callers waiting
+// until the transaction ends.
+func (s store) lockKeyNamed(ctx context.Context, name string, at clock.Time) (*Key, error) {
+	if _, err := s.db.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('lari.api_keys ' || lari.tenant_id()::text, 0))`); err != nil {
+		return nil, err
+	}
+	k, ok, err := postgres.One(ctx, s.db, `select `+keyColumns+` from api_keys
+		where tenant_id = (select lari.tenant_id()) and name = $1 and revoked_at is null and (expires_at is null or expires_at > $2)
+		order by id desc limit 1`, []any{name, at}, scanKey)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &k, nil
+}
+
 func (s store) oneKey(ctx context.Context, id uuid.UUID, lock string) (Key, error) {
 	k, ok, err := postgres.One(ctx, s.db, `select `+keyColumns+` from api_keys where id = $1`+lock, []any{id}, scanKey)
 	if err == nil && !ok {

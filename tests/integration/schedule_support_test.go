@@ -51,7 +51,7 @@ type entry struct {
 
 type timeline struct {
 	Items     []entry    `json:"items"`
-	NextFrom  *time.Time `json:"next_from"`
+	NextCursor *string `json:"next_cursor"`
 	KnownFrom time.Time  `json:"known_from"`
 }
 

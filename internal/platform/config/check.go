@@ -25,14 +25,15 @@ type Role string
 
 // The closed list of roles.
 const (
-	RoleAPI     Role = "api"
-	RoleWorker  Role = "worker"
-	RoleMigrate Role = "migrate"
-	RoleDev     Role = "dev" // brings its own Postgres, Temporal and secret
+	RoleAPI       Role = "api"
+	RoleWorker    Role = "worker"
+	RoleMigrate   Role = "migrate"
+	RoleBootstrap Role = "bootstrap"
+	RoleDev       Role = "dev" // brings its own Postgres, Temporal and secret
 )
 
 // Roles lists every role, for tests that range over them.
-func Roles() []Role { return []Role{RoleAPI, RoleWorker, RoleMigrate, RoleDev} }
+func Roles() []Role { return []Role{RoleAPI, RoleWorker, RoleMigrate, RoleBootstrap, RoleDev} }
 
 // Validate checks that what the role needs is there and that the files that it names can be read. The
 // error has the form of Load's.
@@ -44,7 +45,7 @@ func (c Config) Validate(role Role) error {
 		database, temporal, auth = true, true, true
 	case RoleWorker:
 		database, temporal = true, true
-	case RoleMigrate:
+	case RoleMigrate, RoleBootstrap:
 		database = true
 	case RoleDev:
 	default:
