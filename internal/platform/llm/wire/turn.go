@@ -178,10 +178,12 @@ func (t *Turn) close(events *eventReader) {
 
 // failed returns why the turn is none; nil when it has a proper end.
 func (t *Turn) failed(events *eventReader) error {
-	broken := events.err
-	if errors.Is(broken, io.EOF) || errors.Is(context.Cause(t.call.ctx), errFinished) {
+	broken, why := events.err, context.Cause(t.call.ctx)
+	if errors.Is(broken, io.EOF) || errors.Is(why, errFinished) {
 		broken = nil
 	}
+	// Where a reason comes with every piece, it does not say that the answer was whole when the connection broke.
+	isCut := t.resumed && broken != nil && !errors.Is(why, errIdle) && !errors.Is(why, errStalled)
 	switch {
 	case t.failure != nil:
 		return t.call.StreamFailure(t.failure, t.used())
@@ -189,7 +191,7 @@ func (t *Turn) failed(events *eventReader) error {
 		return t.call.Cut(t.used())
 	case t.bytes+t.calls.Bytes() > maxTurn:
 		return t.unusable(llm.ClassBadRequest, "sent an answer of more than 16 MiB")
-	case t.reason != "" && (t.ended || t.HasContent() || finishReason(t.reason) != llm.FinishStop):
+	case t.reason != "" && !isCut && (t.ended || t.HasContent() || finishReason(t.reason) != llm.FinishStop):
 		return nil
 	case broken != nil:
 		return t.call.Failure(broken, t.used())
