@@ -88,6 +88,10 @@ func scenarios(webhookURL string) []scenario {
 			name: "budget_exceeded", status: "failed", agent: agents.Config{Tools: []agents.ToolRef{{Name: "calculator"}}, MaxTokens: &tokens},
 			rules: rules(fakellm.Reply{ToolCalls: calculate("1+1").ToolCalls, Usage: &fakellm.Usage{Input: 5, Output: 5}}),
 		},
+		{
+			name: "cut_by_its_budget", status: "failed", agent: agents.Config{MaxTokens: &tokens},
+			rules: rules(fakellm.Reply{Text: "Half of", FinishReason: "length", Usage: &fakellm.Usage{Input: 1, Output: 2}}),
+		},
 		{name: "timed_out", status: "timed_out", agent: agents.Config{TimeoutSeconds: 5}, rules: rules(endless)},
 		{
 			name: "continued_as_new", status: "completed", agent: calculating(true), steps: 1,

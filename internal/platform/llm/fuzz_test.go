@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -56,29 +59,76 @@ func fuzzStream(f *testing.F, format string) {
 			f.Add([]byte(strings.Join(s.Reply.Wire.Body, "")))
 		}
 	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		turn := llmtest.Collect(t.Context(), t, speaking(format, &transport{body: body}), llm.Request{Model: "m", Messages: []llm.Message{
-			{Role: llm.RoleUser, Content: "q"}, {Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "a", Name: "one"}}}, {Role: llm.RoleTool, ToolCallID: "a"},
-		}})
-		if !utf8.ValidString(turn.Text) {
-			t.Errorf("the text is not UTF-8: %q", turn.Text)
-		}
-		used, _ := llm.PartialUsage(turn.Err)
-		if turn.Done != nil {
-			used = turn.Done.Usage
-		}
-		if used.InputTokens < 0 || used.OutputTokens < 0 || used.InputTokens > 3e7 || used.OutputTokens > 3e7 {
-			t.Errorf("usage %+v", used)
-		}
-		if turn.Err != nil {
-			var failure *llm.Error
-			if !errors.As(turn.Err, &failure) || failure.Detail == "" || len([]rune(failure.Detail)) > 500 || !utf8.ValidString(failure.Detail) {
-				t.Errorf("failure %+v", turn.Err)
-			}
-			return
-		}
+	f.Fuzz(func(t *testing.T, body []byte) { wantPromises(t, format, body) })
+}
+
+// wantPromises demands of a turn made of any bytes what the port promises.
+func wantPromises(t *testing.T, format string, body []byte) {
+	t.Helper()
+	turn := llmtest.Collect(t.Context(), t, speaking(format, &transport{body: body}), llm.Request{Model: "m", Messages: []llm.Message{
+		{Role: llm.RoleUser, Content: "q"}, {Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "a", Name: "one"}}},
+		{Role: llm.RoleTool, ToolCallID: "a"},
+	}})
+	if !utf8.ValidString(turn.Text) {
+		t.Errorf("the text is not UTF-8: %q", turn.Text)
+	}
+	used, _ := llm.PartialUsage(turn.Err)
+	if turn.Done != nil {
+		used = turn.Done.Usage
+	}
+	if used.InputTokens < 0 || used.OutputTokens < 0 || used.InputTokens > 3e7 || used.OutputTokens > 3e7 {
+		t.Errorf("usage %+v", used)
+	}
+	if turn.Err == nil {
 		wantSound(t, turn)
-	})
+		return
+	}
+	var failure *llm.Error
+	if !errors.As(turn.Err, &failure) || failure.Detail == "" || len([]rune(failure.Detail)) > 500 || !utf8.ValidString(failure.Detail) {
+		t.Errorf("failure %+v", turn.Err)
+	}
+}
+
+var mutations = flag.Int("mutations", 3000, "how many changed answers TestZoo_MutationsKeepThePromises sends")
+
+// Answers of the zoo with bytes changed, left out, repeated and put together keep the port's promises too. The fuzzer does
+// this better, and much slower: it instruments the SDKs.
+func TestZoo_MutationsKeepThePromises(t *testing.T) {
+	t.Parallel()
+	draw := rand.New(rand.NewPCG(1, 2))
+	var zoo []fakellm.Scenario
+	for _, s := range fakellm.Zoo() {
+		if s.Reply.Wire != nil && len(s.Reply.Wire.Body) > 0 {
+			zoo = append(zoo, s)
+		}
+	}
+	const letters = "\"{}[]:,0-\\u\n\rd8\xff\x00"
+	for i := range *mutations {
+		one, two := zoo[draw.IntN(len(zoo))], zoo[draw.IntN(len(zoo))]
+		body := []byte(strings.Join(one.Reply.Wire.Body, ""))
+		other := []byte(strings.Join(two.Reply.Wire.Body, ""))
+		for range 1 + draw.IntN(4) {
+			at := draw.IntN(len(body) + 1)
+			to := min(len(body), at+draw.IntN(40))
+			switch draw.IntN(5) {
+			case 0:
+				body = slices.Delete(body, at, to)
+			case 1:
+				body = slices.Insert(body, at, letters[draw.IntN(len(letters))])
+			case 2:
+				body = slices.Insert(body, at, slices.Clone(body[at:to])...)
+			case 3:
+				body = append(body[:at:at], other[draw.IntN(len(other)):]...)
+			case 4:
+				if at < len(body) {
+					body[at] = letters[draw.IntN(len(letters))]
+				}
+			}
+		}
+		if wantPromises(t, one.Format, body); t.Failed() {
+			t.Fatalf("mutation %d: %q", i, body)
+		}
+	}
 }
 
 // wantSound demands that a turn that ended well can be stored and sent back.
