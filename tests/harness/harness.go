@@ -25,6 +25,7 @@ import (
 	"github.com/larirun/lari/internal/platform/postgres/pgtest"
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/tests/fakellm"
+	"github.com/larirun/lari/tests/pace"
 )
 
 // TemporalVariable names the address of the Temporal server that tests use.
@@ -176,17 +177,17 @@ func (p *Process) Stop() error {
 var All = app.Options{API: true, Worker: true}
 
 // Eventually asks until the answer is yes. It is for what happens elsewhere and gives no signal; wait on
-// the signal where there is one.
+// the signal where there is one. within is for an idle machine: it waits pace.Patience times as long before it fails.
 func Eventually(t testing.TB, within time.Duration, what string, yes func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(within)
+	deadline := time.NewTimer(pace.Patience * within)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !yes() {
 		select {
 		case <-deadline.C:
-			t.Fatalf("not within %s: %s", within, what)
+			t.Fatalf("not within %d times %s: %s", pace.Patience, within, what)
 		case <-tick.C:
 		}
 	}

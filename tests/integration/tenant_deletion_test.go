@@ -16,6 +16,7 @@ import (
 	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 	"github.com/larirun/lari/workflows"
 )
 
@@ -156,7 +157,7 @@ func TestADeletionIsTakenBack(t *testing.T) {
 		t.Errorf("cancelled %+v", d)
 	}
 	// Its workflow does not sleep for a day.
-	ctx, stop := context.WithTimeout(t.Context(), within)
+	ctx, stop := context.WithTimeout(t.Context(), pace.Patience*within)
 	defer stop()
 	must(t, s.Temporal.GetWorkflow(ctx, workflows.DeletionWorkflowID(x.ID), "").Get(ctx, nil))
 	x.Do(t, "GET", at, nil).Want(t, 200, &got)
