@@ -103,7 +103,6 @@ const supabase = `
 do $$ begin create role anon nologin noinherit; exception when duplicate_object or unique_violation then null; end $$;
 do $$ begin create role authenticated nologin noinherit; exception when duplicate_object or unique_violation then null; end $$;
 do $$ begin create role service_role nologin noinherit; exception when duplicate_object or unique_violation then null; end $$;
-do $$ begin create role lari_service nologin noinherit; exception when duplicate_object or unique_violation then null; end $$;
 create schema auth;
 create function auth.jwt() returns jsonb language sql stable as
   $f$ select coalesce(nullif(current_setting('request.jwt.claim', true), ''), nullif(current_setting('request.jwt.claims', true), ''))::jsonb $f$;
@@ -153,7 +152,7 @@ func TestAnOwnerWithoutPrivileges(t *testing.T) {
 	run(t, super, supabase)
 	owner := "lari_owner_" + uuid.NewString()[:8]
 	run(t, super, fmt.Sprintf(`create role %s login noinherit password 'secret';
-		grant authenticated, service_role, lari_service to %[1]s; grant all on schema public to %[1]s;
+		grant authenticated, service_role to %[1]s; grant all on schema public to %[1]s;
 		alter schema supabase_migrations owner to %[1]s; alter table supabase_migrations.schema_migrations owner to %[1]s;
 		grant usage on schema auth to %[1]s;
 		do $$ begin execute format('grant create on database %%I to %[1]s', current_database()); end $$`, owner))
