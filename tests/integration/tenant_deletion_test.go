@@ -110,7 +110,7 @@ func wantGone(t *testing.T, s *harness.System, x *harness.Tenant) {
 	t.Helper()
 	conn := s.Database.Conn(t)
 	rows, err := conn.Query(t.Context(), `select table_name from information_schema.columns join information_schema.tables using (table_schema, table_name)
-		where table_schema = 'public' and column_name = 'tenant_id' and table_type = 'BASE TABLE' and table_name <> 'tenant_deletions'`)
+		where table_schema = 'public' and column_name = 'tenant_id' and table_type = 'BASE TABLE' and table_name not in ('tenant_deletions', 'audit_tombstones')`)
 	must(t, err)
 	var tables []string
 	for rows.Next() {
