@@ -83,6 +83,10 @@ func TestDeleteATenantThatIsBusy(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(d.ExportPath, tenants.ManifestFile)); err != nil {
 		t.Error(err)
 	}
+	harness.Eventually(t, within, "the tombstone of its audit log is signed", func() bool {
+		end := deletionOf(t, operator, x).Audit
+		return end != nil && end.Signature != nil && end.KeyID != nil && end.ErasedAt != nil
+	})
 	wantGone(t, s, x)
 	if n := schedules(t.Context(), t, s); n != 1 {
 		t.Errorf("%d schedules are left, want the other tenant's", n)
