@@ -127,6 +127,13 @@ func (d Development) prepare() (config.Config, error) {
 		}
 		cfg.Auth.JWTSecret = config.NewSecret(secret)
 	}
+	if cfg.Audit.SigningKey.Empty() {
+		secret, err := DevSecret(cfg.DataDir)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Audit.SigningKey = config.NewSecret(secret)
+	}
 	return withCallbacks(cfg)
 }
 

@@ -117,6 +117,7 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 	})
 	if a.options.API {
 		a.runKeys(ctx, group)
+		a.runAnchors(ctx, group)
 		group.Go(func() error { return a.runAPI(ctx, listener) })
 		group.Go(func() error {
 			a.sweepKeys(ctx)

@@ -39,6 +39,8 @@ type DeletionRuns interface {
 // DeletionAuditor keeps what a deletion does in the trail of the context's tenant, for good when it returns.
 type DeletionAuditor interface {
 	DeletionBegan(ctx context.Context, d Deletion) error
+	// LogErased signs the tombstone that the log of a tenant left. One that is not signed now is signed later.
+	LogErased(ctx context.Context) error
 }
 
 // DeletionDeps is what Deletions works with.

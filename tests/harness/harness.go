@@ -70,7 +70,7 @@ func NewSystemWith(t testing.TB, model fakellm.Options) *System {
 	t.Cleanup(s.Model.Close)
 	cfg.DatabaseURL, cfg.DatabaseDirectURL = config.NewURL(s.Database.URL), config.NewURL(s.Database.URL)
 	cfg.ExportDir = t.TempDir()
-	cfg.Auth.JWTSecret = config.NewSecret(Secret)
+	cfg.Auth.JWTSecret, cfg.Audit.SigningKey = config.NewSecret(Secret), config.NewSecret(Secret)
 	cfg.EgressAllow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	cfg.Models.OpenAIKey, cfg.Models.OpenAIBaseURL = config.NewSecret("test"), s.Model.OpenAIURL()
 	cfg.Models.Prices = llm.PriceTable{}

@@ -84,6 +84,10 @@ func TestDeleteATenantThatIsBusy(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(d.ExportPath, tenants.ManifestFile)); err != nil {
 		t.Error(err)
 	}
+	harness.Eventually(t, within, "the tombstone of its audit log is signed", func() bool {
+		end := deletionOf(t, operator, x).Audit
+		return end != nil && end.Signature != nil && end.KeyID != nil && end.ErasedAt != nil
+	})
 	wantGone(t, s, x)
 	if n := schedules(t.Context(), t, s); n != 1 {
 		t.Errorf("%d schedules are left, want the other tenant's", n)
@@ -111,7 +115,7 @@ func wantGone(t *testing.T, s *harness.System, x *harness.Tenant) {
 	t.Helper()
 	conn := s.Database.Conn(t)
 	rows, err := conn.Query(t.Context(), `select table_name from information_schema.columns join information_schema.tables using (table_schema, table_name)
-		where table_schema = 'public' and column_name = 'tenant_id' and table_type = 'BASE TABLE' and table_name <> 'tenant_deletions'`)
+		where table_schema = 'public' and column_name = 'tenant_id' and table_type = 'BASE TABLE' and table_name not in ('tenant_deletions', 'audit_tombstones')`)
 	must(t, err)
 	var tables []string
 	for rows.Next() {

@@ -52,6 +52,8 @@ type Config struct {
 
 	Traces Traces `section:"Traces"`
 
+	Audit Audit `section:"Audit log"`
+
 	Reconcile Reconcile `section:"Runs that their workflow cannot end"`
 
 	Schedules Schedules `section:"Schedules"`
@@ -128,6 +130,14 @@ type MetricsBuckets struct {
 	ToolCall     Buckets `env:"LARI_METRICS_BUCKETS_TOOL_CALL" default:"0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30,60" doc:"the same of lari_tool_call_duration_seconds"`
 	ConnectorLag Buckets `env:"LARI_METRICS_BUCKETS_CONNECTOR_LAG" default:"0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,60,300,3600,21600" doc:"the same of lari_connector_lag_seconds"`
 	ScheduleLag  Buckets `env:"LARI_METRICS_BUCKETS_SCHEDULE_LAG" default:"0.1,0.25,0.5,1,2.5,5,10,30,60,300,900,3600" doc:"the same of lari_schedule_firing_lag_seconds"`
+}
+
+// Audit says where it is written down, outside of the database, how far the audit logs of tenants have come.
+type Audit struct {
+	SigningKey  Secret        `env:"LARI_AUDIT_SIGNING_KEY" rule:"hs256" doc:"makes the Ed25519 key that signs anchors and tombstones of audit logs; the same in all processes, 32 bytes or more; unset: nothing is signed or anchored"`
+	AnchorFile  string        `env:"LARI_AUDIT_ANCHOR_FILE" rule:"text" doc:"file to which API processes append where each tenant's audit log stands, signed; GET /v1/audit-logs/verify holds logs against it. Keep it where nobody who reaches the database writes"`
+	AnchorURL   URL           `env:"LARI_AUDIT_ANCHOR_URL" rule:"webhook" doc:"receiver of the same lines by POST"`
+	AnchorEvery time.Duration `env:"LARI_AUDIT_ANCHOR_EVERY" default:"1h" min:"1s" max:"24h" doc:"how often"`
 }
 
 // Reconcile says how it is noticed that Temporal closed the workflow of a run.

@@ -22,7 +22,19 @@ const (
 	codeDeadlock            = "40P01"
 	codeUntranslatable      = "22P05"
 	codeInvalidEncoding     = "22021"
+	codeNoRight             = "42501"
+	codeNoTable             = "42P01"
+	codeNoSchema            = "3F000"
 )
+
+// code returns the SQLSTATE of an error, "" when it has none.
+func code(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
 
 // UniqueViolation gives the name of the unique constraint or index that the error speaks of, "" when
 // it is another error.
