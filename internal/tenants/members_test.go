@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
@@ -182,6 +184,28 @@ func hook(t *testing.T, d *pgtest.Database, role, user, claims string) (answer s
 	return answer, err
 }
 
+// checkHookNames demands that what leaves the hook has no case variant of a name that authorises, and no lari_writer.
+func checkHookNames(t *testing.T, conn *pgx.Conn, call func(claims string) (string, error)) {
+	t.Helper()
+	answer, err := call(`{"sub": "ada", "exp": 1, "EXP": 2, "Role": "service_role", "role": "authenticated", "ſub": "eve", "APP_METADATA": {"role": "owner"},
+		"lari_writer": true, "LARI_Writer": true, "rol": 1, "Theme": "dark",
+		"app_metadata": {"provider": "email", "Role": "owner", "tenantſ": {"x": "owner"}, "TENANTS": {}, "Tenant_Id": "x", "Plan": "pro"}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims, app []string
+	if err := conn.QueryRow(t.Context(), `select array(select k from jsonb_object_keys($1::jsonb -> 'claims') k order by k collate "C"),
+		array(select k from jsonb_object_keys($1::jsonb #> '{claims,app_metadata}') k order by k collate "C")`, answer).Scan(&claims, &app); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(claims, []string{"Theme", "app_metadata", "exp", "rol", "role", "sub"}) || !slices.Equal(app, []string{"Plan", "provider", "role", "tenant_id", "tenants"}) {
+		t.Errorf("the hook leaves %v and app_metadata %v", claims, app)
+	}
+	if !strings.Contains(answer, `"role": "authenticated"`) || !strings.Contains(answer, `"exp": 1`) || strings.Contains(answer, "service_role") {
+		t.Errorf("the hook gives %s", answer)
+	}
+}
+
 func TestTokenHook(t *testing.T) {
 	t.Parallel()
 	d := pgtest.New(t)
@@ -243,6 +267,8 @@ func TestTokenHook(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("ada", `{}`, fmt.Sprintf(`{"tenants": {%q: "owner"}, "tenant_id": %[1]q, "role": "owner"}`, a))
+
+	checkHookNames(t, conn, func(claims string) (string, error) { return hook(t, d, role, "ada", claims) })
 
 	reader := d.Conn(t)
 	if _, err := reader.Exec(t.Context(), `set role `+role); err != nil {
