@@ -16,6 +16,7 @@ import (
 
 	"github.com/larirun/lari/internal/idempotency"
 	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/framing"
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/platform/tracing"
 )
@@ -208,7 +209,8 @@ func (s *Server) Serve(ln net.Listener) error {
 	if !s.serving(ln) {
 		return nil
 	}
-	if err := s.app.Server().Serve(ln); err != nil && !s.stopped() {
+	// fasthttp is lenient about where a request ends and what is a header; the listener is not.
+	if err := s.app.Server().Serve(framing.NewListener(ln, readBuffer)); err != nil && !s.stopped() {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil

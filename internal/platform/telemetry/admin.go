@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/framing"
 )
 
 const (
@@ -84,7 +85,7 @@ func (a *Admin) Start(ctx context.Context) error {
 	a.listener = listener
 	go func() {
 		defer close(a.done)
-		if err := a.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(framing.NewListener(listener, adminMaxHeader)); !errors.Is(err, http.ErrServerClosed) {
 			a.options.Log.ErrorContext(ctx, "the admin server stopped", slog.Any("error", err))
 		}
 	}()
