@@ -29,6 +29,7 @@ type Config struct {
 	WriteTimeout time.Duration // for an answer, or one write of a stream, to be taken; 30 s
 	IdleTimeout  time.Duration // between two requests on a connection; 120 s
 	Heartbeat    time.Duration // between two comments in a stream; 15 s, and less than WriteTimeout
+	Recheck      time.Duration // between two checks of the credentials of open streams; 10 s
 
 	// TrustedProxies are the networks whose X-Forwarded-For is believed. None: a client's address is that
 	// of its connection.
@@ -38,7 +39,7 @@ type Config struct {
 func (c *Config) complete() error {
 	for value, fallback := range map[*time.Duration]time.Duration{
 		&c.Timeout: 30 * time.Second, &c.ReadTimeout: 15 * time.Second, &c.WriteTimeout: 30 * time.Second,
-		&c.IdleTimeout: 2 * time.Minute, &c.Heartbeat: 15 * time.Second,
+		&c.IdleTimeout: 2 * time.Minute, &c.Heartbeat: 15 * time.Second, &c.Recheck: 10 * time.Second,
 	} {
 		if *value == 0 {
 			*value = fallback
@@ -61,17 +62,21 @@ type Observe func(tenant, route, method string, status int, d time.Duration, e .
 
 // Deps is what the server works with.
 type Deps struct {
-	Config  Config
-	Auth    *auth.Authenticator
-	Keys    *idempotency.Keys // may be nil while no route creates
-	Trail   Trail             // may be nil while no route is for changes
-	Rate    Rate              // nil: requests are not limited
-	Observe Observe           // nil: nothing is measured
-	Begin   func()            // told of every request that arrives; nil: nobody is
-	End     func()            // told when its answer, or the first byte of a stream, is ready
-	Tracer  *tracing.Tracer   // nil: requests are not traced
-	Checks  []Check           // what readiness depends on
-	Version string            // of this program, for the API's description
+	Config Config
+	Auth   *auth.Authenticator
+	Keys   *idempotency.Keys // may be nil while no route creates
+	Trail  Trail             // may be nil while no route is for changes
+	Rate   Rate              // nil: requests are not limited
+
+	// Standings says who is still a member, for streams that are open; nil: credentials alone are checked.
+	Standings Standings
+
+	Observe Observe         // nil: nothing is measured
+	Begin   func()          // told of every request that arrives; nil: nobody is
+	End     func()          // told when its answer, or the first byte of a stream, is ready
+	Tracer  *tracing.Tracer // nil: requests are not traced
+	Checks  []Check         // what readiness depends on
+	Version string          // of this program, for the API's description
 	Log     *slog.Logger
 }
 
@@ -149,7 +154,7 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	}
 	s.adapter = &adapter{
 		auth: d.Auth, keys: d.Keys, validator: newValidator(), log: d.Log, base: base, timeout: d.Config.Timeout,
-		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, d.Log), trail: d.Trail, limiter: d.Rate, proxies: d.Config.TrustedProxies,
+		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, newRechecker(d.Auth, d.Standings, d.Config.Recheck, d.Log), d.Log), trail: d.Trail, limiter: d.Rate, proxies: d.Config.TrustedProxies,
 	}
 	s.app = fiber.New(fiber.Config{
 		Immutable: true, StrictRouting: true, CaseSensitive: true, DisableStartupMessage: true,

@@ -179,6 +179,8 @@ func (a *App) server() (*api.Server, error) {
 		},
 		Version: Version(),
 		Log:     a.log,
+
+		Standings: a.Tenants.FindStandings,
 	}
 	if a.Metrics.On() {
 		d.Observe, d.Begin, d.End = a.Metrics.HTTP.Observe, a.Metrics.HTTP.Begin, a.Metrics.HTTP.End

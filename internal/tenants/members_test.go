@@ -282,3 +282,26 @@ func TestTokenHook(t *testing.T) {
 		}
 	}
 }
+
+func TestService_FindStandings(t *testing.T) {
+	t.Parallel()
+	d := pgtest.New(t)
+	s := tenants.NewService(d.DB)
+	acme, a := d.Tenant(t, "acme")
+	_, g := d.Tenant(t, "globex")
+	if _, _, err := s.PutMember(as(acme, a, auth.RoleOwner), "ada", put(auth.RoleAdmin)); err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.FindStandings(t.Context(), []auth.Membership{{Tenant: g, User: "ada"}, {Tenant: a, User: "ada"}, {Tenant: a, User: "eve"}, {Tenant: uuid.New(), User: "ada"}, {}})
+	want := []auth.Standing{{TenantExists: true}, {TenantExists: true, Role: auth.RoleAdmin}, {TenantExists: true}, {}, {}}
+	if err != nil || !slices.Equal(found, want) {
+		t.Errorf("%v, %v, want %v", found, err, want)
+	}
+	key, _, err := s.CreateKey(as(acme, a, auth.RoleOwner), tenants.NewKey{Name: "test", Role: auth.RoleViewer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := s.FindKeys(t.Context(), []string{key.Prefix, "none"}); err != nil || len(keys) != 1 || keys[0].ID != key.ID {
+		t.Errorf("%v, %v", keys, err)
+	}
+}
