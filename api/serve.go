@@ -57,7 +57,7 @@ func (s *Server) conclude(ctx *fasthttp.RequestCtx, x *exchange) {
 		s.adapter.fail(x.within(ctx), x, newPanicError(r))
 	}
 	ctx.Response.Header.Set(headerRequestID, x.requestID)
-	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
+	s.secure(&ctx.Response.Header)
 	s.meter(ctx, x)
 	if x.span != nil {
 		x.endSpan(ctx)

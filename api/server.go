@@ -31,6 +31,10 @@ type Config struct {
 	Heartbeat    time.Duration // between two comments in a stream; 15 s, and less than WriteTimeout
 	Recheck      time.Duration // between two checks of the credentials of open streams; 10 s
 
+	// HSTS is how long browsers are told to come back over TLS alone (RFC 6797), for where TLS ends before us; 0: they are
+	// not told.
+	HSTS time.Duration
+
 	// TrustedProxies are the networks whose X-Forwarded-For is believed. None: a client's address is that
 	// of its connection.
 	TrustedProxies []netip.Prefix
@@ -89,6 +93,7 @@ type Server struct {
 	observe    Observe
 	begin, end func()
 	tracer     *tracing.Tracer
+	hsts       string // the header's value; "": none
 	log        *slog.Logger
 	stop       context.CancelCauseFunc
 	spec       []byte
@@ -145,7 +150,7 @@ func New(d Deps, routes []Route) (*Server, error) {
 func newServer(d Deps, routes []Route, spec []byte) *Server {
 	base, stop := context.WithCancelCause(context.Background())
 	idle := func() {}
-	s := &Server{observe: d.Observe, begin: idle, end: idle, tracer: d.Tracer, log: d.Log, stop: stop, spec: spec}
+	s := &Server{observe: d.Observe, begin: idle, end: idle, tracer: d.Tracer, hsts: transportSecurity(d.Config.HSTS), log: d.Log, stop: stop, spec: spec}
 	if d.Begin != nil && d.End != nil {
 		s.begin, s.end = d.Begin, d.End
 	}

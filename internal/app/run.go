@@ -166,6 +166,7 @@ func (a *App) server() (*api.Server, error) {
 	d := api.Deps{
 		Config: api.Config{
 			BodyLimit: int(a.cfg.Limits.BodyBytes), Timeout: a.cfg.Limits.RequestTimeout, TrustedProxies: a.cfg.TrustedProxies,
+			HSTS: a.cfg.HSTS,
 		},
 		Auth:   &auth.Authenticator{Verifier: a.verifier, Keys: a.apiKeys},
 		Keys:   a.keys,

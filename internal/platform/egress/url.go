@@ -90,7 +90,7 @@ func checkHost(host string, g guard) error {
 	}
 	if ip, err := netip.ParseAddr(ascii); err == nil {
 		if ip.Zone() != "" {
-			return fault.New(fault.Forbidden, "destinations in private networks are not allowed")
+			return fault.New(fault.Forbidden, noDestination)
 		}
 		return g.addr(ip)
 	}
