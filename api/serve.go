@@ -49,6 +49,9 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		s.write(ctx, x, fault.New(fault.MethodNotAllowed, "The method is not one that this server knows."), 0)
 		return
 	}
+	if s.cors.preflight(ctx) {
+		return
+	}
 	s.route(ctx)
 }
 
@@ -58,6 +61,7 @@ func (s *Server) conclude(ctx *fasthttp.RequestCtx, x *exchange) {
 	}
 	ctx.Response.Header.Set(headerRequestID, x.requestID)
 	s.secure(&ctx.Response.Header)
+	s.cors.mark(ctx)
 	s.meter(ctx, x)
 	if x.span != nil {
 		x.endSpan(ctx)

@@ -31,6 +31,9 @@ type Config struct {
 	Heartbeat    time.Duration // between two comments in a stream; 15 s, and less than WriteTimeout
 	Recheck      time.Duration // between two checks of the credentials of open streams; 10 s
 
+	// Origins of web pages that may call the API from a browser, as browsers send them; none: none may.
+	Origins []string
+
 	// HSTS is how long browsers are told to come back over TLS alone (RFC 6797), for where TLS ends before us; 0: they are
 	// not told.
 	HSTS time.Duration
@@ -94,6 +97,7 @@ type Server struct {
 	begin, end func()
 	tracer     *tracing.Tracer
 	hsts       string // the header's value; "": none
+	cors       cors
 	log        *slog.Logger
 	stop       context.CancelCauseFunc
 	spec       []byte
@@ -150,7 +154,10 @@ func New(d Deps, routes []Route) (*Server, error) {
 func newServer(d Deps, routes []Route, spec []byte) *Server {
 	base, stop := context.WithCancelCause(context.Background())
 	idle := func() {}
-	s := &Server{observe: d.Observe, begin: idle, end: idle, tracer: d.Tracer, hsts: transportSecurity(d.Config.HSTS), log: d.Log, stop: stop, spec: spec}
+	s := &Server{
+		observe: d.Observe, begin: idle, end: idle, tracer: d.Tracer, log: d.Log, stop: stop, spec: spec,
+		hsts: transportSecurity(d.Config.HSTS), cors: newCORS(d.Config.Origins),
+	}
 	if d.Begin != nil && d.End != nil {
 		s.begin, s.end = d.Begin, d.End
 	}
@@ -159,7 +166,8 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	}
 	s.adapter = &adapter{
 		auth: d.Auth, keys: d.Keys, validator: newValidator(), log: d.Log, base: base, timeout: d.Config.Timeout,
-		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, newRechecker(d.Auth, d.Standings, d.Config.Recheck, d.Log), d.Log), trail: d.Trail, limiter: d.Rate, proxies: d.Config.TrustedProxies,
+		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, newRechecker(d.Auth, d.Standings, d.Config.Recheck, d.Log), d.Log),
+		trail:   d.Trail, limiter: d.Rate, proxies: d.Config.TrustedProxies,
 	}
 	s.app = fiber.New(fiber.Config{
 		Immutable: true, StrictRouting: true, CaseSensitive: true, DisableStartupMessage: true,

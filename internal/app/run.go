@@ -166,7 +166,7 @@ func (a *App) server() (*api.Server, error) {
 	d := api.Deps{
 		Config: api.Config{
 			BodyLimit: int(a.cfg.Limits.BodyBytes), Timeout: a.cfg.Limits.RequestTimeout, TrustedProxies: a.cfg.TrustedProxies,
-			HSTS: a.cfg.HSTS,
+			HSTS: a.cfg.HSTS, Origins: a.cfg.CORSOrigins,
 		},
 		Auth:   &auth.Authenticator{Verifier: a.verifier, Keys: a.apiKeys},
 		Keys:   a.keys,
