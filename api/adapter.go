@@ -66,12 +66,27 @@ func (a *adapter) run(ctx context.Context, x *exchange) {
 		}()
 	}
 	if err == nil {
-		err = x.route.answer(ctx, a, x)
+		err = a.answer(ctx, x)
 	}
 	if err != nil {
 		a.fail(ctx, x, err)
 	}
 	ended = true
+}
+
+// answer calls the route. One that may take long, such as waiting for a run, ends with the caller's credential, and is
+// answered as a new request with it would be.
+func (a *adapter) answer(ctx context.Context, x *exchange) error {
+	if x.route.Meta.Timeout <= a.streams.rechecker.every {
+		return x.route.answer(ctx, a, x)
+	}
+	joined, leave := a.streams.rechecker.join(ctx, x)
+	defer leave()
+	err := x.route.answer(joined, a, x)
+	if ended := closingFault(joined); ended != nil && ctx.Err() == nil {
+		return ended
+	}
+	return err
 }
 
 // admit authenticates, settles the tenant, asks for the permission and then for the rate limit, in this order. The tenant of
@@ -89,10 +104,11 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 	if err != nil {
 		return ctx, err
 	}
-	x.principal, s.Actor = p, p.Subject
+	x.principal, s.Actor, x.credential = p, p.Subject, credential{authorization, key}
 	if s.Tenant, err = a.ensureTenantHeader(x); err != nil {
 		return ctx, err
 	}
+	x.tenant = s.Tenant
 	ctx = auth.With(scope.With(ctx, s), p)
 	may := p.Can(s.Tenant, x.route.Permission)
 	if s.Tenant == uuid.Nil {

@@ -104,8 +104,13 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 	oc.SetID(m.ID)
 	oc.SetTags(m.Tag)
 	oc.SetSummary(m.Summary)
-	if m.Description != "" {
-		oc.SetDescription(m.Description)
+	description := m.Description
+	if route.stream {
+		description += " When the credential no longer holds (revoked, expired, membership or role taken away), the event `" + EventClosed +
+			"` says so within 30 s and ends the stream; it has no id and is no entry of the log."
+	}
+	if description != "" {
+		oc.SetDescription(strings.TrimSpace(description))
 	}
 	if route.in != reflect.TypeFor[None]() {
 		oc.AddReqStructure(reflect.New(route.in).Elem().Interface())

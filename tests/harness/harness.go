@@ -61,7 +61,7 @@ func NewSystemWith(t testing.TB, model fakellm.Options) *System {
 	}
 	cfg, err := config.Load(map[string]string{
 		"LARI_ENV": "development", "LARI_HTTP_ADDR": "127.0.0.1:0", "LARI_ADMIN_ADDR": "off", "LARI_EGRESS_ALLOW_HTTP": "true",
-		"LARI_SHUTDOWN_TIMEOUT": "3s", "LARI_RECONCILE_EVERY": "0s",
+		"LARI_SHUTDOWN_TIMEOUT": "3s", "LARI_RECONCILE_EVERY": "0s", "LARI_HSTS_MAX_AGE": "8760h",
 	})
 	if err != nil {
 		t.Fatalf("the configuration of the tests: %v", err)

@@ -27,6 +27,8 @@ type Config struct {
 	HTTPAddr       string         `env:"LARI_HTTP_ADDR" default:"127.0.0.1:8080" rule:"listen" doc:"where the API listens, host:port"`
 	AdminAddr      string         `env:"LARI_ADMIN_ADDR" default:"127.0.0.1:9464" rule:"admin" empty:"none" doc:"where metrics, profiles and probes are served, host:port; it has no authentication; empty or off: nowhere"`
 	TrustedProxies []netip.Prefix `env:"LARI_TRUSTED_PROXIES" doc:"networks of the proxies before the API whose X-Forwarded-For is believed: CIDRs, separated by commas; none: a client's address is that of its connection"`
+	CORSOrigins    Origins        `env:"LARI_CORS_ORIGINS" doc:"origins of the web pages that may call the API from a browser, such as https://app.example.com,http://localhost:5173; exact, separated by commas; none: none may"`
+	HSTS           time.Duration  `env:"LARI_HSTS_MAX_AGE" default:"0s" min:"0s" max:"17520h" doc:"for an API behind TLS: how long browsers use nothing but TLS for its host (Strict-Transport-Security), such as 8760h; 0s: they are not told"`
 
 	DataDir   string `env:"LARI_DATA_DIR" default:".lari" rule:"text" doc:"folder for the state of lari dev"`
 	ExportDir string `env:"LARI_EXPORT_DIR" rule:"text" doc:"folder for the exports of tenants that are deleted; the same one, shared, for all workers; default: exports below LARI_DATA_DIR"`
