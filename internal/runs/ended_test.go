@@ -18,7 +18,9 @@ type fated struct {
 	fate runs.Fate
 }
 
-func (f *fated) FindFate(context.Context, uuid.UUID, uuid.UUID) (runs.Fate, error) { return f.fate, nil }
+func (f *fated) FindFate(context.Context, uuid.UUID, uuid.UUID) (runs.Fate, error) {
+	return f.fate, nil
+}
 
 // unwatched ignores what the reconciler finds.
 type unwatched struct{}
