@@ -17,7 +17,10 @@ import (
 )
 
 // away is longer than a record is tried by the SDK's own defaults, which is ten seconds.
-var away = flag.Duration("away", 15*time.Second, "how long Postgres is away in TestPostgresAway_…; make chaos has 30 s and 5 min")
+var away = flag.Duration("away", 15*time.Second, "how long Postgres is away in TestPostgresAway_…; make chaos: 30 s and 5 min")
+
+// patience is how long a run may take once Postgres is back: the longest pause between two tries, twice, and more.
+const patience = 3 * time.Minute
 
 // record is a place in a run at which it writes to Postgres.
 type record struct {
@@ -125,6 +128,8 @@ func (o *outage) begin(t *testing.T, all []record) {
 		trap := o.database.Trap(r.at)
 		i.Run = i.x.StartRun(t, map[string]string{"input": input})
 		i.stream = i.x.Follow(t, i.ID, 0)
+		lost := time.AfterFunc(*away+patience, i.stream.Close) // a run that ends wrongly may not end at all
+		t.Cleanup(func() { lost.Stop() })
 		if r.status == "waiting" {
 			i.approve(t)
 		}
