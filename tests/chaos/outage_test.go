@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -70,7 +71,7 @@ func TestOutages(t *testing.T) {
 			if i%3 == 2 {
 				x = asking
 			}
-			started[x.StartRun(t, map[string]string{"input": input}).ID] = x
+			started[accept(t, x, input, fmt.Sprintf("outage-%d-%d", n, i))] = x
 			<-time.After(arrival)
 			if i == share*2/3 {
 				database.Cut()
@@ -98,6 +99,22 @@ func TestOutages(t *testing.T) {
 		completed++
 	}
 	t.Logf("%d of %d runs completed", completed, len(started))
+}
+
+// accept starts a run as a patient client does: a busy machine may refuse it at first.
+func accept(t *testing.T, x *harness.Tenant, input, key string) (id uuid.UUID) {
+	t.Helper()
+	harness.Eventually(t, patience, "the run is accepted", func() bool {
+		a := x.Do(t, "POST", "/v1/runs", map[string]string{"input": input}, "Idempotency-Key", key)
+		if a.Status == http.StatusServiceUnavailable || a.Status == http.StatusConflict {
+			return false
+		}
+		var r harness.Run
+		a.Want(t, http.StatusAccepted, &r)
+		id = r.ID
+		return true
+	})
+	return id
 }
 
 // wantAllFinal waits until no run is unfinished.
