@@ -80,7 +80,7 @@ func (s *Service) Resolve(ctx context.Context, run, approval uuid.UUID, answer A
 		if a, err = s.store.lockApproval(ctx, run, approval); err != nil {
 			return nil, err
 		}
-		if r.Status.Final() && a.Decision == ApprovalPending { // an answer that was given is still the answer
+		if r.Status.Final() && a.unanswered(*r) { // an answer that was given is still the answer
 			return nil, fault.New(fault.RunFinal, "The run has ended: it is %s.", r.Status)
 		}
 		changed, err := a.Resolve(answer.Decision, arguments, answer.Reason, scope.From(ctx).Actor, now())

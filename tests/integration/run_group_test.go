@@ -46,7 +46,7 @@ func wantApprovalsClosed(t *testing.T, s *harness.System, x *harness.Tenant, r h
 	if open != 0 {
 		t.Errorf("%d questions of the ended run are open", open)
 	}
-	x.Do(t, "POST", answerPath(r, asked), `{"decision":"approve"}`).WantProblem(t, 409, "conflict")
+	x.Do(t, "POST", answerPath(r, asked), `{"decision":"approve"}`).WantProblem(t, 409, "run_final")
 	if n := len(wholeLog(t, x, r.ID)); n != len(events) {
 		t.Errorf("the log went on after the run's end: %d events, then %d", len(events), n)
 	}
