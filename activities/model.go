@@ -122,7 +122,11 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 			Step: s.call.Step, Position: i, CallID: c.ID, Name: clean(c.Name), Arguments: clean(c.Arguments), Status: runs.ToolPending,
 		})
 	}
-	taken, err := a.Runs.RecordStep(ctx, step, s.last...)
+	var taken runs.Taken
+	err := untilRecorded(ctx, func(ctx context.Context) (err error) {
+		taken, err = a.Runs.RecordStep(ctx, step, s.last...)
+		return err
+	})
 	if err != nil {
 		return runs.Taken{}, s.failed(ctx, err)
 	}

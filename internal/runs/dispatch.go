@@ -148,8 +148,8 @@ func retryable(err error) bool {
 func (s *Service) failUnstarted(ctx context.Context, r Run, cause error) error {
 	ctx = onBehalf(ctx, r.TenantID, r.RequestID)
 	s.Logger.ErrorContext(ctx, "the engine refuses a run", "run_id", r.ID, "error", cause)
-	_, err := s.finishOutside(ctx, r.ID, func(Run) Outcome {
-		return Outcome{Status: Failed, Code: event.ErrorNotStarted, Message: "The run could not be started."}
+	_, err := s.finishOutside(ctx, r.ID, func(Run) (Outcome, bool) {
+		return Outcome{Status: Failed, Code: event.ErrorNotStarted, Message: "The run could not be started."}, true
 	})
 	return err
 }

@@ -13,12 +13,16 @@ import (
 // again with the same arguments, after a crash or a lost answer, and then changes nothing.
 
 // Started records that the workflow has begun. It gives the run as it is: one that ended before
-// (cancelled in the queue) must not be executed.
+// (cancelled in the queue) must not be executed. Neither must one that is held, which no workflow of its own was
+// started for: whoever asks is that of a run of the same id that was taken back (fault.Conflict).
 func (s *Service) Started(ctx context.Context, id uuid.UUID) (Run, error) {
 	var early []LiveMessage
 	r, events, err := s.change(ctx, id, func(_ context.Context, r *Run) ([]event.Draft, error) {
 		if r.Status != Queued {
 			return nil, nil
+		}
+		if r.Held != nil {
+			return nil, fault.New(fault.Conflict, "The run is held: its workflow is started when nothing holds it any more.")
 		}
 		drafts, err := r.Start(now())
 		for _, m := range early {
@@ -50,7 +54,13 @@ func (s *Service) Finished(ctx context.Context, id uuid.UUID, o Outcome) (Run, e
 		if err := s.free(ctx, r.ID); err != nil {
 			return nil, err
 		}
-		return r.Finish(o, output, now())
+		at := now()
+		closed, err := s.closeApprovals(ctx, *r, at)
+		if err != nil {
+			return nil, err
+		}
+		end, err := r.Finish(o, output, at)
+		return append(closed, end...), err
 	})
 	if err != nil {
 		return Run{}, err

@@ -51,6 +51,7 @@ type ToolCall struct {
 	Result     string // for the model: the answer, or what went wrong
 	StartedAt  *clock.Time
 	FinishedAt *clock.Time
+	Tries      int // how often the tool was about to be called
 }
 
 // MessageID names the message that a step streams.

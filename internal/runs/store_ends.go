@@ -15,13 +15,14 @@ type suspect struct {
 	id, tenant uuid.UUID
 	status     Status
 	requestID  string
+	held       bool
 }
 
-const suspectColumns = `id, tenant_id, status, request_id`
+const suspectColumns = `id, tenant_id, status, request_id, status = 'queued' and held_by is not null`
 
 func scanSuspect(row pgx.CollectableRow) (suspect, error) {
 	var r suspect
-	err := row.Scan(&r.id, &r.tenant, &r.status, &r.requestID)
+	err := row.Scan(&r.id, &r.tenant, &r.status, &r.requestID, &r.held)
 	return r, err
 }
 
@@ -31,7 +32,7 @@ func (s store) findEnd(ctx context.Context, id uuid.UUID) (r suspect, told *bool
 	r, found, err := postgres.One(ctx, s.db, `select `+suspectColumns+`, end_told from agent_runs where id = $1`, []any{id},
 		func(row pgx.CollectableRow) (suspect, error) {
 			var r suspect
-			err := row.Scan(&r.id, &r.tenant, &r.status, &r.requestID, &told)
+			err := row.Scan(&r.id, &r.tenant, &r.status, &r.requestID, &r.held, &told)
 			return r, err
 		})
 	return r, told, existing(id, found, err)
@@ -47,6 +48,13 @@ func (s store) oweEnd(ctx context.Context, id uuid.UUID) (claimed bool, err erro
 func (s store) endTold(ctx context.Context, id uuid.UUID) error {
 	_, err := s.db.Exec(ctx, `update agent_runs set end_told = true where id = $1`, id)
 	return err
+}
+
+// undispatch lets the dispatcher start a queued run again, at most so many times; ok is false when it does not.
+func (s store) undispatch(ctx context.Context, id uuid.UUID, most int) (ok bool, err error) {
+	n, err := s.db.Exec(ctx, `update agent_runs set dispatched_at = null, restarts = restarts + 1
+		where id = $1 and status = 'queued' and held_by is null and restarts < $2`, id, most)
+	return n == 1, err
 }
 
 // untold gives runs that ended longer than age ago and whose connectors have yet to be told; across tenants.

@@ -53,7 +53,8 @@ func (s *Service) stop(ctx context.Context, id uuid.UUID) error {
 	case r.Status.Final() || r.Cancel == nil:
 		return nil
 	case r.Status == Queued:
-		if _, err := s.finishOutside(ctx, id, func(Run) Outcome { return Outcome{Status: Cancelled} }); err != nil {
+		_, err := s.finishOutside(ctx, id, func(now Run) (Outcome, bool) { return Outcome{Status: Cancelled}, now.Status == Queued })
+		if err != nil {
 			return err
 		}
 	default:
