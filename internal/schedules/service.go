@@ -150,6 +150,9 @@ func (s *Service) Create(ctx context.Context, n NewSchedule) (Schedule, error) {
 	if err != nil {
 		return Schedule{}, err
 	}
+	if err := checkEnd(ctx, plan.EndAt); err != nil {
+		return Schedule{}, err
+	}
 	if err := s.checkRun(ctx, n.Run); err != nil {
 		return Schedule{}, err
 	}
@@ -270,6 +273,9 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, u Update) (Schedule,
 			return missing()
 		}
 		d := u.apply(r, h, found, plan)
+		if err := checkEnd(ctx, d.Plan.EndAt); err != nil {
+			return err
+		}
 		r.name, r.updatedAt = d.Name, clock.Now()
 		if u.Run != nil {
 			r.run = *u.Run
