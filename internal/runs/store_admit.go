@@ -176,11 +176,34 @@ func (s store) heldOn(ctx context.Context, thread uuid.UUID) (heldRun, bool, err
 		order by id limit 1`, []any{thread}, scanHeld)
 }
 
-// supersede asks every other run on the thread to stop, and gives those that were not asked before.
-func (s store) supersede(ctx context.Context, r Run, reason string, rollback bool, at clock.Time) ([]uuid.UUID, error) {
+// supersede asks every other run on the thread to stop, and returns them in the order in which they came.
+func (s store) supersede(ctx context.Context, r Run, reason string, rollback bool, at clock.Time) ([]superseded, error) {
 	return postgres.All(ctx, s.db, `
-		update agent_runs set cancel_requested_at = coalesce(cancel_requested_at, $4), cancel_requested_by = coalesce(cancel_requested_by, $5),
-			cancel_reason = coalesce(cancel_reason, $6), rolled_back = rolled_back or $7
-		where tenant_id = $1 and thread_id = $2 and id <> $3 and status in ('queued', 'running', 'waiting') and held_by is distinct from 'delay'
-		returning id`, []any{r.TenantID, r.ThreadID, r.ID, at, r.CreatedBy, reason, rollback}, pgx.RowTo[uuid.UUID])
+		with stopped as (
+			update agent_runs set cancel_requested_at = coalesce(cancel_requested_at, $4), cancel_requested_by = coalesce(cancel_requested_by, $5),
+				cancel_reason = coalesce(cancel_reason, $6), rolled_back = rolled_back or $7,
+				superseded_by = case when cancel_requested_at is null then $3 else superseded_by end
+			where tenant_id = $1 and thread_id = $2 and id <> $3 and status in ('queued', 'running', 'waiting') and held_by is distinct from 'delay'
+			returning id, superseded_by, held_by, input)
+		select id, coalesce(superseded_by = $3, false), case when held_by is not null and superseded_by = $3 then input end from stopped order by id`,
+		[]any{r.TenantID, r.ThreadID, r.ID, at, r.CreatedBy, reason, rollback}, func(row pgx.CollectableRow) (superseded, error) {
+			var one superseded
+			var input []byte
+			if err := row.Scan(&one.id, &one.first, &input); err != nil || input == nil {
+				return one, err
+			}
+			return one, json.Unmarshal(input, &one.input)
+		})
+}
+
+// liveMessages returns what was said to a run after its input, as messages of a thread; nothing of a run whose messages
+// another run brought to the thread when it took its place.
+func (s store) liveMessages(ctx context.Context, run, by uuid.UUID) ([]InputMessage, error) {
+	return postgres.All(ctx, s.db, `select m.content from run_messages m join agent_runs r on r.id = m.run_id
+		where m.run_id = $1 and coalesce(r.superseded_by, $2) = $2 order by m.id`, []any{run, by},
+		func(row pgx.CollectableRow) (InputMessage, error) {
+			m := InputMessage{Role: "user"}
+			err := row.Scan(&m.Content)
+			return m, err
+		})
 }
