@@ -272,10 +272,14 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, u Update) (Schedule,
 		if !found && u.Spec == nil {
 			return missing()
 		}
-		d := u.apply(r, h, found, plan)
-		if err := checkEnd(ctx, d.Plan.EndAt); err != nil {
+		end := h.Plan.EndAt
+		if u.Spec != nil {
+			end = plan.EndAt
+		}
+		if err := checkEnd(ctx, end); err != nil {
 			return err
 		}
+		d := u.apply(r, h, found, plan)
 		r.name, r.updatedAt = d.Name, clock.Now()
 		if u.Run != nil {
 			r.run = *u.Run
