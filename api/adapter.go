@@ -110,12 +110,14 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 	}
 	x.tenant = s.Tenant
 	ctx = auth.With(scope.With(ctx, s), p)
-	may := p.Can(s.Tenant, x.route.Permission)
-	if s.Tenant == uuid.Nil {
-		may = p.CanSomewhere(x.route.Permission)
-	}
-	if !may {
-		return ctx, fault.New(fault.Forbidden, "This needs the permission %s.", x.route.Permission)
+	for _, needed := range x.route.needs {
+		may := p.Can(s.Tenant, needed)
+		if s.Tenant == uuid.Nil {
+			may = p.CanSomewhere(needed)
+		}
+		if !may {
+			return ctx, fault.New(fault.Forbidden, "This needs the permission %s.", needed)
+		}
 	}
 	if x.route.Meta.Creates {
 		ctx = x.warning(ctx)
@@ -147,9 +149,12 @@ func (a *adapter) ensureTenantHeader(x *exchange) (tenant uuid.UUID, err error) 
 	return tenant, nil
 }
 
-// read fills and validates the input.
-func (a *adapter) read(x *exchange, in any) error {
+// read fills the input, checks the permissions that its fields ask for, and validates it.
+func (a *adapter) read(ctx context.Context, x *exchange, in any) error {
 	if err := x.route.plan.bind(x.c, in); err != nil {
+		return err
+	}
+	if err := x.route.plan.checkGuards(x.principal, scope.Tenant(ctx), in); err != nil {
 		return err
 	}
 	return validate(a.validator, x.route.plan, in)

@@ -118,9 +118,12 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 	addAnswer(oc, route)
 	op := operation(oc)
 	if route.Permission != auth.Public {
-		scope := string(route.Permission)
-		op.Security = []map[string][]string{{schemeBearer: {scope}}, {schemeAPIKey: {scope}}}
-		op.WithMapOfAnythingItem("x-permission", scope)
+		scopes := scopesOf(route.permissions())
+		op.Security = []map[string][]string{{schemeBearer: scopes}, {schemeAPIKey: scopes}}
+		op.WithMapOfAnythingItem("x-permission", string(route.Permission))
+		if len(scopes) > 1 {
+			op.WithMapOfAnythingItem("x-permissions", scopes)
+		}
 	} else {
 		op.Security = []map[string][]string{{}} // none is needed
 	}
@@ -152,6 +155,14 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 		op.RequestBody.RequestBody.WithRequired(true)
 	}
 	return nil
+}
+
+func scopesOf(permissions []auth.Permission) []string {
+	scopes := make([]string, len(permissions))
+	for i, p := range permissions {
+		scopes[i] = string(p)
+	}
+	return scopes
 }
 
 func operation(oc openapi.OperationContext) *openapi31.Operation {

@@ -181,9 +181,10 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	for i := range routes {
 		r := &routes[i]
 		r.subject = subjectOf(r, routes)
-		r.label, r.runAt = r.name(), runAt(r.Path)
+		r.label, r.runAt, r.needs = r.name(), runAt(r.Path), r.permissions()
 		s.table = append(s.table, Entry{
-			ID: r.Meta.ID, Method: r.Method, Path: r.Path, Permission: r.Permission, Creates: r.Meta.Creates, Stream: r.stream, Described: !r.hidden,
+			ID: r.Meta.ID, Method: r.Method, Path: r.Path, Permission: r.Permission, Needs: slices.Clone(r.Meta.Needs),
+			Fields: r.plan.guardedFields(), Creates: r.Meta.Creates, Stream: r.stream, Described: !r.hidden,
 		})
 		s.app.Add(r.Method, r.fiberPath(), s.adapter.handler(r))
 		if r.Method == fiber.MethodGet {
@@ -202,8 +203,22 @@ func (s *Server) Spec() []byte { return slices.Clone(s.spec) }
 type Entry struct {
 	ID, Method, Path string
 	Permission       auth.Permission
+	Needs            []auth.Permission // beside Permission
+	Fields           []GuardedField    // of the body that need a permission of their own
 	Creates, Stream  bool
 	Described        bool // it is part of the API's description
+}
+
+// GuardedField is a field of a route's body that needs a permission beside those of the route.
+type GuardedField struct {
+	Name       string // with the fields around it: run.webhook_url
+	Permission auth.Permission
+	Values     []string // that need it; none: all but the zero value
+}
+
+// Permissions lists what the caller of the route must hold.
+func (e Entry) Permissions() []auth.Permission {
+	return append([]auth.Permission{e.Permission}, e.Needs...)
 }
 
 // Table gives the routes that the server answers, as they are.

@@ -73,8 +73,8 @@ func (s *Service) Finished(ctx context.Context, id uuid.UUID, o Outcome) (Run, e
 	return r, s.announce(ctx, r, events)
 }
 
-// output gives the answer of a run that completes and adds it to the run's thread. The thread forgets a run
-// that another one rolled back.
+// output returns the answer of a run that completes, and adds what was said to the run while it was active and that
+// answer to the run's thread. The thread forgets a run that another one rolled back.
 func (s *Service) output(ctx context.Context, r Run, o Outcome) (string, error) {
 	text, said := "", o.Status == Completed && r.Output != nil
 	if said {
@@ -85,10 +85,17 @@ func (s *Service) output(ctx context.Context, r Run, o Outcome) (string, error) 
 		return text, nil
 	case r.RolledBack:
 		return text, s.Threads.WithdrawMessages(ctx, *r.ThreadID, r.ID)
-	case !said:
+	case r.Held != nil: // it never came to its thread, or another run that took its place brought its messages there
 		return "", nil
 	}
-	return text, s.Threads.AppendMessages(ctx, *r.ThreadID, r.ID, []InputMessage{{Role: "assistant", Content: text}})
+	messages, err := s.store.liveMessages(ctx, r.ID, uuid.Nil)
+	if said {
+		messages = append(messages, InputMessage{Role: "assistant", Content: text})
+	}
+	if err != nil || len(messages) == 0 {
+		return text, err
+	}
+	return text, s.Threads.AppendMessages(ctx, *r.ThreadID, r.ID, messages)
 }
 
 // EventAt gives one event of a run's log with the run, for a delivery that happens later.

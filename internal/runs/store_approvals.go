@@ -83,17 +83,20 @@ func (s store) markSignalled(ctx context.Context, id uuid.UUID) error {
 // unsignalled is an answer that the workflow has perhaps not heard of.
 type unsignalled struct {
 	approval, run, tenant uuid.UUID
+	place                 Place
 }
 
-// unsignalledApprovals gives answers of active runs older than age that were perhaps not signalled;
-// across tenants.
-func (s store) unsignalledApprovals(ctx context.Context, age time.Duration, limit int) ([]unsignalled, error) {
+// unsignalledApprovals returns answers of active runs older than age that were perhaps not signalled, the oldest after a
+// place first; across tenants.
+func (s store) unsignalledApprovals(ctx context.Context, age time.Duration, after Place, limit int) ([]unsignalled, error) {
 	return postgres.All(ctx, s.db, `
-		select a.id, a.run_id, a.tenant_id from approvals a join agent_runs r on r.id = a.run_id
+		select a.id, a.run_id, a.tenant_id, a.resolved_at from approvals a join agent_runs r on r.id = a.run_id
 		where a.resolved_at < now() - $1::interval and a.signalled_at is null and r.status in ('running', 'waiting')
-		order by a.resolved_at limit $2`, []any{age, limit}, func(row pgx.CollectableRow) (unsignalled, error) {
+			and (a.resolved_at, a.id) > ($2::timestamptz, $3::uuid)
+		order by a.resolved_at, a.id limit $4`, []any{age, after.At, after.ID, limit}, func(row pgx.CollectableRow) (unsignalled, error) {
 		var u unsignalled
-		err := row.Scan(&u.approval, &u.run, &u.tenant)
+		err := row.Scan(&u.approval, &u.run, &u.tenant, &u.place.At)
+		u.place.ID = u.approval
 		return u, err
 	})
 }

@@ -298,7 +298,7 @@ func TestEnqueuedOnAThread(t *testing.T) {
 func TestInterruptAndRollBack(t *testing.T) {
 	t.Parallel()
 	for strategy, want := range map[string][]string{
-		"interrupt": {"user: before", "assistant: Well.", "user: a long one", "user: instead", "assistant: Well."},
+		"interrupt": {"user: before", "assistant: Well.", "user: a long one", "user: by the way", "user: not yet said", "user: and this", "user: instead", "assistant: Well."},
 		"rollback":  {"user: before", "assistant: Well.", "user: instead", "assistant: Well."},
 	} {
 		t.Run(strategy, func(t *testing.T) {
@@ -314,7 +314,9 @@ func TestInterruptAndRollBack(t *testing.T) {
 			wholeLog(t, x, start(t, x, body("before", strategy)).ID)
 			running := start(t, x, body("a long one", strategy))
 			x.Follow(t, running.ID, 0).Until(t, event.MessageDelta)
-			waiting := start(t, x, body("never said", "enqueue"))
+			waiting := start(t, x, body("not yet said", "enqueue"))
+			x.Do(t, "POST", path(waiting.ID, "/messages"), `{"content": "and this"}`).Want(t, 202)
+			x.Do(t, "POST", path(running.ID, "/messages"), `{"content": "by the way"}`).Want(t, 202)
 			instead := start(t, x, body("instead", strategy))
 			wholeLog(t, x, instead.ID)
 			for _, r := range []heldRun{running, waiting} {

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,8 +11,10 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/app"
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/tests/fakellm"
@@ -133,6 +136,51 @@ func wantGone(t *testing.T, s *harness.System, x *harness.Tenant) {
 		if n > 0 {
 			t.Errorf("%s holds %d rows", name, n)
 		}
+	}
+}
+
+// A tenant has more open workflows than a page of Temporal's list, and the time in which they may stop is over. Nothing is
+// erased before all of them have ended.
+func TestDeletion_EndsEveryWorkflowBeforeItErases(t *testing.T) {
+	t.Parallel()
+	const open = 450 // two pages of Temporal's list, and a bit
+	s := harness.NewSystem(t)
+	p := s.Start(t, app.Options{API: true}) // no worker: the test takes each step
+	x := p.NewTenant(t, agents.Config{})
+	var starts errgroup.Group
+	starts.SetLimit(8)
+	for i := range open {
+		starts.Go(func() error {
+			_, err := s.Temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+				ID: fmt.Sprintf("%s/open/%d", x.ID, i), TaskQueue: "nowhere",
+				TypedSearchAttributes: temporal.NewSearchAttributes(workflows.TenantID.ValueSet(x.ID.String())),
+			}, "Nothing")
+			return err
+		})
+	}
+	must(t, starts.Wait())
+	running := func() int64 {
+		n, err := s.Temporal.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+			Query: "TenantId = '" + x.ID.String() + "' AND ExecutionStatus = 'Running'",
+		})
+		must(t, err)
+		return n.GetCount()
+	}
+	harness.Eventually(t, within, "Temporal lists the workflows", func() bool { return running() == open })
+	deps := p.App.Deletion.DeletionDeps
+	deps.StopWithin, deps.ExportDir = time.Nanosecond, t.TempDir()
+	deletions := tenants.NewDeletions(deps)
+	d, err := deletions.Request(x.Context(t.Context()), tenants.DeletionRequest{})
+	must(t, err)
+	for phase := d.Phase; phase == tenants.Waiting || phase == tenants.Stopping; {
+		_, err := deletions.Advance(t.Context(), x.ID, d.ID)
+		must(t, err)
+		now, err := deletions.Find(x.Context(t.Context()))
+		must(t, err)
+		phase = now.Phase
+	}
+	if n := running(); n > 1 { // the workflow of the deletion itself
+		t.Errorf("%d workflows are open when the tenant is erased", n-1)
 	}
 }
 

@@ -34,10 +34,13 @@ type idle struct{}
 func (idle) StartDeletion(context.Context, uuid.UUID, uuid.UUID) error { return nil }
 func (idle) HurryDeletion(context.Context, uuid.UUID) error            { return nil }
 func (idle) EndSchedules(context.Context, uuid.UUID) error             { return nil }
-func (idle) EndWorkflows(context.Context, uuid.UUID) (int, error)      { return 0, nil }
 func (idle) StopRuns(context.Context, time.Time, string) (int, error)  { return 0, nil }
 func (idle) DeletionBegan(context.Context, tenants.Deletion) error     { return nil }
 func (idle) LogErased(context.Context) error                           { return nil }
+func (idle) EndWorkflows(context.Context, uuid.UUID, time.Time) (int, error) {
+	return 0, nil
+}
+
 func newDeletions(d *pgtest.Database, folder string, batch int) *tenants.Deletions {
 	return tenants.NewDeletions(tenants.DeletionDeps{
 		DB: d.DB, Engine: idle{}, Runs: idle{}, Auditor: idle{}, ExportDir: folder, Logger: slog.New(slog.DiscardHandler), Batch: batch,
