@@ -104,8 +104,13 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 	oc.SetID(m.ID)
 	oc.SetTags(m.Tag)
 	oc.SetSummary(m.Summary)
-	if m.Description != "" {
-		oc.SetDescription(m.Description)
+	description := m.Description
+	if route.stream {
+		description += " When the credential no longer holds (revoked, expired, membership or role taken away), the event `" + EventClosed +
+			"` says so within 30 s and ends the stream; it has no id and is no entry of the log."
+	}
+	if description != "" {
+		oc.SetDescription(strings.TrimSpace(description))
 	}
 	if route.in != reflect.TypeFor[None]() {
 		oc.AddReqStructure(reflect.New(route.in).Elem().Interface())
@@ -113,9 +118,12 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 	addAnswer(oc, route)
 	op := operation(oc)
 	if route.Permission != auth.Public {
-		scope := string(route.Permission)
-		op.Security = []map[string][]string{{schemeBearer: {scope}}, {schemeAPIKey: {scope}}}
-		op.WithMapOfAnythingItem("x-permission", scope)
+		scopes := scopesOf(route.permissions())
+		op.Security = []map[string][]string{{schemeBearer: scopes}, {schemeAPIKey: scopes}}
+		op.WithMapOfAnythingItem("x-permission", string(route.Permission))
+		if len(scopes) > 1 {
+			op.WithMapOfAnythingItem("x-permissions", scopes)
+		}
 	} else {
 		op.Security = []map[string][]string{{}} // none is needed
 	}
@@ -147,6 +155,14 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 		op.RequestBody.RequestBody.WithRequired(true)
 	}
 	return nil
+}
+
+func scopesOf(permissions []auth.Permission) []string {
+	scopes := make([]string, len(permissions))
+	for i, p := range permissions {
+		scopes[i] = string(p)
+	}
+	return scopes
 }
 
 func operation(oc openapi.OperationContext) *openapi31.Operation {

@@ -22,6 +22,7 @@ func ScheduleRoutes(service *schedules.Service) []Route {
 	return []Route{
 		Handle("POST", "/v1/schedules", auth.AgentManage, Meta{
 			ID: "createSchedule", Tag: tagSchedules, Summary: "Create a schedule", Status: 201, Creates: true,
+			Needs: []auth.Permission{auth.RunCreate},
 			Description: "Each firing is an ordinary run, with `schedule_id`: quotas, limits, webhooks and the audit trail apply to it.",
 		}, h.create),
 		Handle("GET", "/v1/schedules", auth.AgentManage, Meta{ID: "listSchedules", Tag: tagSchedules, Summary: "List schedules, newest first"}, h.list),
@@ -32,6 +33,7 @@ func ScheduleRoutes(service *schedules.Service) []Route {
 		Handle("GET", "/v1/schedules/{schedule_id}", auth.AgentManage, Meta{ID: "getSchedule", Tag: tagSchedules, Summary: "Get a schedule"}, h.get),
 		Handle("PATCH", "/v1/schedules/{schedule_id}", auth.AgentManage, Meta{
 			ID: "updateSchedule", Tag: tagSchedules, Summary: "Change a schedule",
+			Needs: []auth.Permission{auth.RunCreate},
 			Description: "Holds for firings from now on. Runs that go on stay as they are.",
 		}, h.update),
 		Handle("DELETE", "/v1/schedules/{schedule_id}", auth.AgentManage, Meta{
@@ -42,12 +44,15 @@ func ScheduleRoutes(service *schedules.Service) []Route {
 		}, h.pause),
 		Handle("POST", "/v1/schedules/{schedule_id}/resume", auth.AgentManage, Meta{
 			ID: "resumeSchedule", Tag: tagSchedules, Summary: "Resume a schedule",
+			Needs: []auth.Permission{auth.RunCreate},
 		}, h.resume),
 		Handle("POST", "/v1/schedules/{schedule_id}/trigger", auth.AgentManage, Meta{
 			ID: "triggerSchedule", Tag: tagSchedules, Summary: "Fire now", Status: 202, Description: "Also fires a paused schedule. The timeline shows what became of it, under the time that is answered.",
+			Needs: []auth.Permission{auth.RunCreate},
 		}, h.trigger),
 		Handle("POST", "/v1/schedules/{schedule_id}/backfill", auth.AgentManage, Meta{
 			ID: "backfillSchedule", Tag: tagSchedules, Summary: "Fire for a span of the past", Status: 202,
+			Needs: []auth.Permission{auth.RunCreate},
 			Description: "Fires for each firing time of the span, at most 1,000, whether or not there was a firing then.",
 		}, h.backfill),
 		Handle("POST", "/v1/schedules/{schedule_id}/skip", auth.AgentManage, Meta{

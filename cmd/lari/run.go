@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/larirun/lari/api"
 	"github.com/larirun/lari/internal/event"
 )
 
@@ -155,10 +156,15 @@ func (c apiClient) follow(ctx context.Context, id string, after *int64, out *ter
 	}
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, 16<<20)
+	closed := false
 	for lines.Scan() {
 		data, ok := strings.CutPrefix(lines.Text(), "data: ")
 		if !ok {
+			closed = closed || lines.Text() == "event: "+api.EventClosed
 			continue
+		}
+		if closed {
+			return false, closedError(data)
 		}
 		var e event.Event
 		if err := json.Unmarshal([]byte(data), &e); err != nil {
@@ -170,4 +176,13 @@ func (c apiClient) follow(ctx context.Context, id string, after *int64, out *ter
 		}
 	}
 	return false, lines.Err()
+}
+
+// closedError says why the server ended the stream: the credential does not hold any more, so trying again is no use.
+func closedError(data string) error {
+	var why api.StreamClosed
+	if err := json.Unmarshal([]byte(data), &why); err != nil {
+		return err
+	}
+	return &refusedError{http.StatusUnauthorized, "the server ended the stream: " + why.Detail}
 }

@@ -82,6 +82,7 @@ type App struct {
 	keys       *idempotency.Keys
 	apiKeys    *auth.Keys
 	audit      *audit.Service
+	anchors    *audit.Anchors // nil: nothing is signed
 	activities *activities.Activities
 	migrations []postgres.Migration
 	closers    []func()
@@ -181,9 +182,14 @@ func (a *App) joinDomains() error {
 	a.Quotas = quotas.NewService(a.DB)
 	a.Analytics = analytics.NewService(a.DB, a.log)
 	a.keys = idempotency.New(a.DB, a.log)
-	a.audit = audit.NewService(a.DB, a.Metrics.Audit, a.log)
+	anchors, err := a.newAnchors()
+	if err != nil {
+		return err
+	}
+	a.anchors = anchors
+	a.audit = audit.NewService(a.DB, a.Metrics.Audit, anchors, a.log)
 	guarded := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP, Timeout: webhook.AttemptLimit + webhookMargin})
-	browsing := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: true, MaxRedirects: tools.HTTPGetRedirects})
+	browsing := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP, MaxRedirects: tools.HTTPGetRedirects})
 	a.closers = append(a.closers, guarded.Close, browsing.Close)
 	registry, err := tools.New(tools.NewCurrentTime(time.Now), tools.NewCalculator(), tools.NewHTTPGet(browsing), tools.NewKnowledgeSearch(searcher{a.Knowledge, a.Metrics.Knowledge}))
 	if err != nil {

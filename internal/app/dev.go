@@ -112,7 +112,7 @@ func portsAreFree(ctx context.Context, cfg config.Config) error {
 // prepare fills what a developer does not have to configure.
 func (d Development) prepare() (config.Config, error) {
 	cfg := d.Config
-	if err := os.MkdirAll(cfg.DataDir, 0o755); err != nil { //nolint:gosec // G301: the account of Postgres passes through
+	if err := devstack.MakeDataDir(cfg.DataDir); err != nil {
 		return cfg, fmt.Errorf("the data folder %s cannot be made: %w", cfg.DataDir, err)
 	}
 	cfg.Env = config.Development
@@ -126,6 +126,13 @@ func (d Development) prepare() (config.Config, error) {
 			return cfg, err
 		}
 		cfg.Auth.JWTSecret = config.NewSecret(secret)
+	}
+	if cfg.Audit.SigningKey.Empty() {
+		secret, err := DevSecret(cfg.DataDir)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Audit.SigningKey = config.NewSecret(secret)
 	}
 	return withCallbacks(cfg)
 }

@@ -46,6 +46,10 @@ func (s *Service) toggle(ctx context.Context, id uuid.UUID, pause bool, note str
 			return missing()
 		case h.Paused == pause && h.Note == note: // asked twice
 			return nil
+		case !pause:
+			if err := checkEnd(ctx, h.Plan.EndAt); err != nil {
+				return err
+			}
 		}
 		c := s.change(ctx, id, kind)
 		c.note = note

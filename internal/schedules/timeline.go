@@ -41,7 +41,7 @@ type TimelineEntry struct {
 
 // Timeline is what became of the firing times of a span.
 type Timeline struct {
-	Items    []TimelineEntry `json:"items" required:"true" nullable:"false" description:"In order of their nominal times."`
+	Items []TimelineEntry `json:"items" required:"true" nullable:"false" description:"In order of their nominal times."`
 	// NextCursor is where to go on.
 	NextCursor *string `json:"next_cursor" required:"true" description:"Cursor of the next page; null: the span is complete."`
 	// KnownFrom says since when what did not happen is known.

@@ -127,3 +127,13 @@ func (s *Service) become(ctx context.Context, status Status, reason string) (Ten
 func (s *Service) FindKey(ctx context.Context, prefix string) (auth.KeyRecord, error) {
 	return s.store.key(postgres.AsSystem(ctx), prefix)
 }
+
+// FindKeys returns what several keys are checked against, in one query. See FindKey.
+func (s *Service) FindKeys(ctx context.Context, prefixes []string) ([]auth.KeyRecord, error) {
+	return s.store.keysByPrefix(postgres.AsSystem(ctx), prefixes)
+}
+
+// FindStandings returns what the database says of memberships of any tenants, in their order.
+func (s *Service) FindStandings(ctx context.Context, of []auth.Membership) ([]auth.Standing, error) {
+	return s.store.standings(postgres.AsSystem(ctx), of)
+}

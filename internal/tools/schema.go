@@ -13,6 +13,7 @@ import (
 	"golang.org/x/text/message"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/strictjson"
 )
 
 const (
@@ -67,6 +68,9 @@ func (s *schema) check(tool string, arguments json.RawMessage) (json.RawMessage,
 	if err != nil {
 		return nil, fault.InvalidField("arguments", "json", "of %s are not one JSON object: %s",
 			tool, bound(printable(err.Error()), maxComplaint))
+	}
+	if strictjson.CheckNames(arguments) != nil { // whoever approves the call may see the first of them, the tool the last
+		return nil, fault.InvalidField("arguments", "unique", "of %s must have each name once in an object", tool)
 	}
 	if number, ok := hugeNumber(value); ok {
 		return nil, fault.InvalidField("arguments", "number", "of %s hold a number out of range: %s", tool, prefix(number, 40))

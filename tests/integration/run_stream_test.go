@@ -18,6 +18,7 @@ import (
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 )
 
 // Two API processes and a worker, twenty readers that come when they like and from where they like:
@@ -54,9 +55,9 @@ func TestReadersJoinWhenTheyLike(t *testing.T) {
 		all.Go(func() { seen[i] = follower.Rest(t) })
 	}
 	s.Model.Release(words)
-	released := time.Now()
+	released := pace.Start(t)
 	all.Wait()
-	if took := time.Since(released); took > 20*time.Second { // a reader that nobody tells looks again after 30 s
+	if took := released.Took(); took > 20*time.Second { // a reader that nobody tells looks again after 30 s
 		t.Errorf("the readers had the end after %s", took)
 	}
 	whole := wholeLog(t, x, r.ID)

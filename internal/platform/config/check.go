@@ -14,6 +14,9 @@ func (c *Config) check(p *problems) {
 	if !c.Reconcile.CallbackURL.Empty() && c.Reconcile.CallbackSecret.Empty() && !p.has("LARI_CALLBACK_SECRET") {
 		p.add("LARI_CALLBACK_SECRET", "required_with", "must be set together with LARI_CALLBACK_URL")
 	}
+	if (c.Audit.AnchorFile != "" || !c.Audit.AnchorURL.Empty()) && c.Audit.SigningKey.Empty() && !p.has("LARI_AUDIT_SIGNING_KEY") {
+		p.add("LARI_AUDIT_SIGNING_KEY", "required_with", "must be set together with LARI_AUDIT_ANCHOR_FILE or LARI_AUDIT_ANCHOR_URL")
+	}
 	if c.Metrics.Public && c.Env != Development && !p.has("LARI_ENV") {
 		p.add("LARI_METRICS_PUBLIC", "development", "must be false unless LARI_ENV is development: the metrics of all tenants would be everybody's")
 	}

@@ -84,6 +84,9 @@ func (b *boot) temporal(ctx context.Context, withUI bool) (*child, string, strin
 			err = awaitTemporal(ctx, c, address)
 		}
 		if err == nil {
+			err = b.hideDatabase()
+		}
+		if err == nil {
 			return c, address, uiAddress(uiPort), nil
 		}
 		c.stop()
@@ -109,6 +112,8 @@ func uiAddress(port int) string {
 	return "http://" + loopback + ":" + strconv.Itoa(port)
 }
 
+const temporalDatabase = "temporal.db"
+
 func (b *boot) temporalArguments(port, uiPort int) []string {
 	args := []string{"server", "start-dev", "--ip", loopback, "--port", strconv.Itoa(port), "--log-level", "warn"}
 	if uiPort == 0 {
@@ -117,7 +122,7 @@ func (b *boot) temporalArguments(port, uiPort int) []string {
 		args = append(args, "--ui-port", strconv.Itoa(uiPort))
 	}
 	if !b.ephemeral {
-		args = append(args, databaseArguments(filepath.Join(b.dir, "temporal.db"))...)
+		args = append(args, databaseArguments(filepath.Join(b.dir, temporalDatabase))...)
 	}
 	for _, setting := range temporalSettings() {
 		args = append(args, "--dynamic-config-value", setting)
