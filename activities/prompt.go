@@ -2,11 +2,12 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/storable"
 	"github.com/larirun/lari/internal/runs"
 )
 
@@ -85,10 +86,10 @@ func recorded(step runs.Step) []llm.Message {
 	return append([]llm.Message{said}, results...)
 }
 
-// argumentsOf gives the call's arguments in a form that every provider accepts back: a model that wrote
-// broken JSON has been told so by the tool's result.
+// argumentsOf returns the call's arguments in a form that every provider accepts back: a model that wrote broken JSON,
+// or JSON that cannot be stored, has been told so by the tool's result.
 func argumentsOf(c runs.ToolCall) string {
-	if !json.Valid([]byte(c.Arguments)) {
+	if storable.CheckJSON([]byte(c.Arguments)) != nil {
 		return "{}"
 	}
 	return c.Arguments
@@ -123,7 +124,22 @@ func modelTurn(t runs.Taken, config agents.Config) ModelTurn {
 	turn := ModelTurn{Usage: t.Usage, More: t.More}
 	for _, c := range t.ToolCalls {
 		needs := slices.ContainsFunc(config.Tools, func(ref agents.ToolRef) bool { return ref.Name == c.Name && ref.NeedsApproval })
-		turn.ToolCalls = append(turn.ToolCalls, CallRef{ID: c.ID, Name: c.Name, NeedsApproval: needs})
+		turn.ToolCalls = append(turn.ToolCalls, CallRef{ID: c.ID, Name: label(c.Name), NeedsApproval: needs})
 	}
 	return turn
+}
+
+// maxLabel is the length of the longest name of a tool.
+const maxLabel = 64
+
+// label makes a name that a model wrote fit for the engine's summaries, which are bounded to 400 bytes as JSON: one
+// that is longer would fail the workflow's task over and over. Names of tools stay as they are.
+func label(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '?'
+	}, name)
+	return storable.Truncate(plain, maxLabel)
 }

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/storable"
 	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/runs"
 )
@@ -52,7 +53,7 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 	a.Logger.DebugContext(ctx, "a tool was called", "step", call.Step, "tool", call.Name, "outcome", status, "took", time.Since(began))
 	settling, settled := context.WithTimeout(context.WithoutCancel(ctx), settle)
 	defer settled()
-	if err := a.Runs.EndCall(settling, in.RunID, in.ToolCallID, status, clean(result)); err != nil {
+	if err := a.Runs.EndCall(settling, in.RunID, in.ToolCallID, status, storable.Text(result)); err != nil {
 		return interrupted(ctx, err)
 	}
 	if stopped(ctx) {

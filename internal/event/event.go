@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // Type names what happened. The list is closed and part of the public contract.
@@ -97,9 +98,9 @@ type Draft struct {
 	Data any // one of the payload structs of this package
 }
 
-// Encode gives the payload as JSON.
+// Encode returns the payload as JSON that the log can keep, whatever a model, a tool or a person said in it.
 func (d Draft) Encode() (json.RawMessage, error) {
-	data, err := json.Marshal(d.Data)
+	data, err := storable.Marshal(d.Data)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", d.Type, err)
 	}

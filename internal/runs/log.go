@@ -19,6 +19,7 @@ import (
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/platform/storable"
 	"github.com/larirun/lari/internal/platform/stream"
 )
 
@@ -265,9 +266,10 @@ func (l *Log) Page(ctx context.Context, run uuid.UUID, after int64, limit int) (
 	return l.store.events(ctx, scope.Tenant(ctx), run, after, limit)
 }
 
-// jsonOrString gives text as JSON: itself when it is JSON, else as a JSON string.
+// jsonOrString returns text as JSON: itself when it is JSON that can be kept unchanged, else as a JSON string, so
+// that readers see what was written.
 func jsonOrString(text string) json.RawMessage {
-	if json.Valid([]byte(text)) {
+	if storable.CheckJSON([]byte(text)) == nil {
 		return json.RawMessage(text)
 	}
 	quoted, err := json.Marshal(text)

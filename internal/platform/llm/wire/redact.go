@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // maxDetail bounds a failure's detail, in characters.
@@ -45,7 +47,7 @@ func (r Redactor) Detail(s string) string {
 			return ' '
 		}
 		return c
-	}, strings.ToValidUTF8(s, "\uFFFD"))
+	}, storable.Text(s))
 	s = strings.TrimSpace(r.text(s))
 	if runes := []rune(s); len(runes) > maxDetail {
 		s = string(runes[:maxDetail-1]) + "…"
