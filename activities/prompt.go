@@ -2,10 +2,12 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/storable"
 	"github.com/larirun/lari/internal/runs"
@@ -23,7 +25,7 @@ type prompt struct {
 func (a *Activities) prompt(ctx context.Context, t runs.Turn, config agents.Config, in ModelCall) (prompt, error) {
 	provider, model, err := a.Models.Resolve(config.Model)
 	if err != nil {
-		return prompt{}, err
+		return prompt{}, a.noProvider(ctx, err)
 	}
 	messages, err := a.history(ctx, t.Run)
 	if err != nil {
@@ -46,6 +48,17 @@ func (a *Activities) prompt(ctx context.Context, t runs.Turn, config agents.Conf
 		MaxTokens: outputLimit(config, in.TokensLeft), Temperature: config.Temperature,
 	}
 	return prompt{provider: provider, request: request, priced: provider.Name() + "/" + model}, nil
+}
+
+// noProvider is the failure of a run whose model lost its provider after the run was accepted. Which setting is missing
+// is for the operator, in the log.
+func (a *Activities) noProvider(ctx context.Context, err error) error {
+	a.Logger.ErrorContext(ctx, "a model cannot be used", "error", err)
+	var refusal *fault.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	return &llm.Error{Class: llm.ClassAuth, Detail: "The agent's " + refusal.Detail + "."}
 }
 
 // history gives what was said on the run's thread before the run.

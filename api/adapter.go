@@ -89,7 +89,7 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 	if err != nil {
 		return ctx, err
 	}
-	x.principal, s.Actor = p, p.Subject
+	x.principal, s.Actor, s.Platform = p, p.Subject, p.Service
 	if s.Tenant, err = a.ensureTenantHeader(x); err != nil {
 		return ctx, err
 	}

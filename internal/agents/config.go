@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -33,6 +34,12 @@ type ToolRef struct {
 // ToolNames knows which tools there are.
 type ToolNames interface {
 	Has(name string) bool
+}
+
+// Models knows which models can answer here.
+type Models interface {
+	// CheckModel returns nil for a model that can answer, else fault.Invalid on the field.
+	CheckModel(ctx context.Context, model, field string) error
 }
 
 // normalise fills what was left out and checks what the tags of the fields cannot say.

@@ -192,6 +192,8 @@ func (a *App) joinDomains() error {
 	if a.Agents, err = agents.NewService(a.DB, toolNames{registry}); err != nil {
 		return err
 	}
+	router := models(a.cfg.Models)
+	a.Agents.Models = modelCheck{router}
 	slugs, err := newTenantSlugs(a.Tenants)
 	if err != nil {
 		return err
@@ -203,7 +205,7 @@ func (a *App) joinDomains() error {
 		return err
 	}
 	a.Runs = runs.NewService(runs.Deps{
-		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents, slugs}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
+		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents, slugs, modelCheck{router}}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
 		Outbox: outbox{hooks, a.Deliveries}, Ledger: a.Quotas, Logger: a.log, Observer: m,
 		CheckURL: func(raw string) error {
 			_, err := guarded.ParseURL(raw)
@@ -224,7 +226,7 @@ func (a *App) joinDomains() error {
 		return err
 	}
 	a.activities = &activities.Activities{
-		Runs: a.Runs, Deliveries: a.Deliveries, Quotas: a.Quotas, Deletion: a.Deletion, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
+		Runs: a.Runs, Deliveries: a.Deliveries, Quotas: a.Quotas, Deletion: a.Deletion, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: router, Prices: a.cfg.Models.Prices,
 		Tools: registry, Connectors: hooks, Heart: a.temporal, Haste: activities.NewHaste(), DrainTime: drainTime(a.cfg.Limits.ShutdownTimeout), Observer: m, Logger: a.log,
 		Schedules: a.Schedules, StepsPerExecution: a.cfg.Worker.StepsPerExecution,
 	}

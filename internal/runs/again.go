@@ -45,6 +45,9 @@ func (s *Service) like(ctx context.Context, of Run, id uuid.UUID) (Run, error) {
 	if fault.Is(err, fault.NotFound) {
 		err = fault.New(fault.Conflict, "The run's agent is not there any more.")
 	}
+	if err == nil {
+		err = agent.Unusable
+	}
 	if err != nil {
 		return Run{}, err
 	}

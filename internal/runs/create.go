@@ -37,6 +37,9 @@ func (s *Service) resolveAgent(ctx context.Context, ref string) (AgentRef, error
 	if fault.Is(err, fault.NotFound) {
 		err = fault.InvalidField("agent", "exists", "names no agent of this tenant")
 	}
+	if err == nil {
+		err = agent.Unusable
+	}
 	return agent, err
 }
 
