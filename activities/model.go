@@ -36,7 +36,9 @@ type ModelCall struct {
 type ModelTurn struct {
 	Usage     event.Usage `json:"usage"`
 	ToolCalls []CallRef   `json:"tool_calls,omitempty"`
-	More      bool        `json:"more,omitempty"` // an answer, but a message came in meanwhile
+	More      bool        `json:"more,omitempty"` // not the end: a message came in meanwhile, or no call could be run
+	// Failure ends the run: the answer was cut off by a limit of the run or its tenant, or there is none.
+	Failure *runs.Failure `json:"failure,omitempty"`
 	// Held names the quota that has no room for the step, which was not taken: it is to be tried again later.
 	Held string `json:"held,omitempty"`
 }
@@ -76,7 +78,7 @@ func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, er
 	}
 	var held string
 	if err == nil {
-		held, err = a.admit(ctx, turn, &p.request, p.priced, in)
+		held, err = a.admit(ctx, turn, &p, in)
 	}
 	if err != nil {
 		return ModelTurn{}, interrupted(ctx, errors.Join(err, turn.Opening.Wait(ctx))) // the next attempt must see that this one began
@@ -118,13 +120,14 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 	}
 	step := s.step(s.done.Usage, string(s.done.Reason))
 	for i, c := range s.calls {
-		step.ToolCalls = append(step.ToolCalls, runs.ToolCall{
-			ID: uuid.NewSHA1(s.call.RunID, fmt.Appendf(nil, "tool call %d.%d", s.call.Step, i)), RunID: s.call.RunID,
-			Step: s.call.Step, Position: i, CallID: storable.Truncate(c.ID, maxCallID), Name: storable.Clip(c.Name, maxToolName),
-			// As its escape a NUL is still there to be refused; replaced, the tool would be called with something else.
-			Arguments: storable.Clip(strings.ReplaceAll(c.Arguments, "\x00", `\u0000`), maxArguments), Status: runs.ToolPending,
-		})
+		step.ToolCalls = append(step.ToolCalls, s.toolCall(i, c))
 	}
+	for i, c := range s.done.Unfinished {
+		call := s.toolCall(len(s.calls)+i, c.ToolCall)
+		call.Status, call.Result, call.FinishedAt = runs.ToolFailed, storable.Text(c.Why), &step.At
+		step.ToolCalls = append(step.ToolCalls, call)
+	}
+	step.CutBy = s.cutBy()
 	taken, err := a.Runs.RecordStep(ctx, step, s.last...)
 	if err != nil {
 		return runs.Taken{}, s.failed(ctx, err)
@@ -137,6 +140,29 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 	a.Logger.DebugContext(ctx, "the model answered", "step", s.call.Step, "provider", s.prompt.provider.Name(), "model", s.prompt.request.Model,
 		"input_tokens", s.done.Usage.InputTokens, "output_tokens", s.done.Usage.OutputTokens, "finish", s.done.Reason, "took", time.Since(s.began))
 	return taken, nil
+}
+
+func (s *streaming) toolCall(position int, c llm.ToolCall) runs.ToolCall {
+	return runs.ToolCall{
+		ID: uuid.NewSHA1(s.call.RunID, fmt.Appendf(nil, "tool call %d.%d", s.call.Step, position)), RunID: s.call.RunID,
+		Step: s.call.Step, Position: position, CallID: storable.Truncate(c.ID, maxCallID), Name: storable.Clip(c.Name, maxToolName),
+		// As its escape a NUL is still there to be refused; replaced, the tool would be called with something else.
+		Arguments: storable.Clip(strings.ReplaceAll(c.Arguments, "\x00", `\u0000`), maxArguments), Status: runs.ToolPending,
+	}
+}
+
+// ownLimit is less than any model's own limit of output, in tokens.
+const ownLimit = 1024
+
+// cutBy returns what cut the answer off, if it was the limit that the request was sent with. A model whose own
+// limit is lower stops earlier, at one of thousands of tokens.
+func (s *streaming) cutBy() runs.CutBy {
+	used := s.done.Usage
+	isOwn := !used.Estimated && used.OutputTokens >= ownLimit && used.OutputTokens < int64(s.prompt.request.MaxTokens)*9/10
+	if s.done.Reason != llm.FinishLength || isOwn {
+		return runs.CutByNothing
+	}
+	return s.prompt.limitedBy
 }
 
 // stream hears the model out.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/platform/fault"
@@ -18,6 +19,8 @@ type prompt struct {
 	provider llm.Provider
 	request  llm.Request
 	priced   string // provider/model, as the price table names it
+	// limitedBy is set when the run or its tenant has left less for the answer than the agent's own limit.
+	limitedBy runs.CutBy
 }
 
 // prompt puts the conversation together: the thread, the input, the recorded steps with their tool
@@ -43,11 +46,12 @@ func (a *Activities) prompt(ctx context.Context, t runs.Turn, config agents.Conf
 	if err != nil {
 		return prompt{}, err
 	}
+	limit, limitedBy := outputLimit(config, in.TokensLeft)
 	request := llm.Request{
 		Model: model, System: config.Instructions, Messages: messages, Tools: offered,
-		MaxTokens: outputLimit(config, in.TokensLeft), Temperature: config.Temperature,
+		MaxTokens: limit, Temperature: config.Temperature, Patience: patience(t.Attempt, time.Until(in.Deadline)),
 	}
-	return prompt{provider: provider, request: request, priced: provider.Name() + "/" + model}, nil
+	return prompt{provider: provider, request: request, priced: provider.Name() + "/" + model, limitedBy: limitedBy}, nil
 }
 
 // noProvider is the failure of a run whose model lost its provider after the run was accepted. Which setting is missing
@@ -121,23 +125,40 @@ func (a *Activities) offered(config agents.Config) ([]llm.Tool, error) {
 }
 
 // outputLimit is the agent's own limit or what is left of the run's budget, whichever is less.
-func outputLimit(config agents.Config, left *int64) int {
-	limit := 0
+func outputLimit(config agents.Config, left *int64) (limit int, by runs.CutBy) {
 	if config.MaxOutputTokens != nil {
 		limit = *config.MaxOutputTokens
 	}
 	if left != nil && (limit == 0 || *left < int64(limit)) {
-		limit = int(max(*left, 1))
+		return int(max(*left, 1)), runs.CutByBudget
 	}
-	return limit
+	return limit, runs.CutByNothing
+}
+
+// leastPatience is the shortest time that a first attempt may wait for a piece of the answer.
+const leastPatience = time.Second
+
+// patience bounds the silence of a first attempt to half of what is left of the run's time, so that a provider that
+// only says that it lives is asked a second time. Later attempts may take all there is.
+func patience(attempt int, left time.Duration) time.Duration {
+	if attempt > 1 || left/2 < leastPatience {
+		return 0
+	}
+	return left / 2
 }
 
 // modelTurn reduces a recorded step to what the workflow decides by.
 func modelTurn(t runs.Taken, config agents.Config) ModelTurn {
-	turn := ModelTurn{Usage: t.Usage, More: t.More}
+	turn := ModelTurn{Usage: t.Usage, More: t.More, Failure: t.Failure}
 	for _, c := range t.ToolCalls {
+		if c.IsUnfinished() {
+			continue
+		}
 		needs := slices.ContainsFunc(config.Tools, func(ref agents.ToolRef) bool { return ref.Name == c.Name && ref.NeedsApproval })
 		turn.ToolCalls = append(turn.ToolCalls, CallRef{ID: c.ID, Name: label(c.Name), NeedsApproval: needs})
+	}
+	if len(t.ToolCalls) > 0 && len(turn.ToolCalls) == 0 && t.Failure == nil {
+		turn.More = true // the model is told why none of its calls was run
 	}
 	return turn
 }

@@ -16,9 +16,9 @@ const boundedOutput = 4096
 // admit asks whether the tenant's quotas have room for the step. It may shorten the answer that the model is
 // asked for. held names a quota without room for which the run is to wait; when it is to stop, the error is
 // fault.QuotaExceeded.
-func (a *Activities) admit(ctx context.Context, t runs.Turn, r *llm.Request, model string, in ModelCall) (held string, err error) {
+func (a *Activities) admit(ctx context.Context, t runs.Turn, p *prompt, in ModelCall) (held string, err error) {
 	if t.Limited {
-		refused, err := a.reserve(ctx, r, model, in)
+		refused, err := a.reserve(ctx, p, in)
 		switch {
 		case err != nil:
 			return "", err
@@ -37,20 +37,23 @@ func (a *Activities) admit(ctx context.Context, t runs.Turn, r *llm.Request, mod
 	return "", nil
 }
 
-func (a *Activities) reserve(ctx context.Context, r *llm.Request, model string, in ModelCall) (*quotas.Refusal, error) {
+func (a *Activities) reserve(ctx context.Context, p *prompt, in ModelCall) (*quotas.Refusal, error) {
+	r := &p.request
 	if r.MaxTokens == 0 {
 		r.MaxTokens = boundedOutput
 	}
 	input := llm.EstimateInput(*r)
-	inputCost, _ := a.Prices.Cost(model, llm.Usage{InputTokens: input})
-	outputPrice, _ := a.Prices.Cost(model, llm.Usage{OutputTokens: 1})
+	inputCost, _ := a.Prices.Cost(p.priced, llm.Usage{InputTokens: input})
+	outputPrice, _ := a.Prices.Cost(p.priced, llm.Usage{OutputTokens: 1})
 	granted, err := a.Quotas.Reserve(ctx, quotas.Demand{
 		Run: in.RunID, Step: in.Step, InputTokens: input, OutputTokens: int64(r.MaxTokens), InputCost: inputCost, OutputPrice: outputPrice,
 	})
 	if err != nil || granted.Refused != nil {
 		return granted.Refused, err
 	}
-	r.MaxTokens = min(r.MaxTokens, int(granted.OutputTokens))
+	if int(granted.OutputTokens) < r.MaxTokens {
+		r.MaxTokens, p.limitedBy = int(granted.OutputTokens), runs.CutByQuota
+	}
 	return nil, nil
 }
 

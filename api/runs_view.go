@@ -20,7 +20,8 @@ type runView struct {
 	ScheduleID   *uuid.UUID          `json:"schedule_id" required:"true"`
 	Status       runs.Status         `json:"status" required:"true" enum:"queued,running,waiting,completed,failed,cancelled,timed_out"`
 	Input        []runs.InputMessage `json:"input" required:"true"`
-	Output       *string             `json:"output" required:"true" description:"The answer of a completed run."`
+	Output       *string             `json:"output" required:"true" description:"The answer of a completed run; of one that its budget or a quota cut off in its answer, what there is of it."`
+	FinishReason *string             `json:"finish_reason" required:"true" description:"Why the model stopped, once it has answered: stop, length (the answer is cut off), content_filter (a filter or a refusal), or the provider's own word."`
 	Error        *runs.Failure       `json:"error" required:"true" description:"Why the run failed or timed out."`
 	Usage        usageView           `json:"usage" required:"true"`
 	Held         *heldView           `json:"held,omitempty" description:"Why the run has not begun yet, if something holds it."`
@@ -70,8 +71,11 @@ func viewRun(r runs.Run) runView {
 		},
 		Metadata: r.Metadata, CreatedAt: r.CreatedAt, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
 	}
-	if r.Status == runs.Completed {
+	if r.Status.Final() {
 		v.Output = r.Output
+	}
+	if r.FinishReason != "" {
+		v.FinishReason = &r.FinishReason
 	}
 	v.DueAt, v.RetryOf = r.DueAt, r.RetryOf
 	if r.Held != nil {

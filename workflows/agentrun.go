@@ -57,6 +57,9 @@ func (r *agentRun) run(ctx workflow.Context) (RunResult, error) {
 		if err != nil {
 			return r.result(runs.Failed), err
 		}
+		if turn.Failure != nil { // absent in histories of earlier versions, whose steps could not end a run so
+			return r.result(runs.Failed), failed(turn.Failure.Code, "%s", turn.Failure.Message)
+		}
 		if turn.Held != "" {
 			if err := r.waitForQuota(ctx, turn.Held); err != nil {
 				return r.result(runs.Failed), err

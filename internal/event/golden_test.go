@@ -33,8 +33,8 @@ func samples() []event.Draft {
 		{Type: event.RunProgress, Data: event.Progress{Phase: event.PhaseStep, Step: 1, Detail: event.DetailBegin}},
 		{Type: event.MessageDelta, Data: event.Delta{MessageID: "m1", Step: 1, Attempt: 1, Text: "Hel"}},
 		{Type: event.AttemptRestarted, Data: event.Restarted{MessageID: "m1", Step: 1, Attempt: 2}},
-		{Type: event.MessageCompleted, Data: event.Message{MessageID: "m1", Step: 1, Text: "Hello <b> & bye", Partial: true, Usage: usage}},
-		{Type: event.RunProgress, Data: event.Progress{Phase: event.PhaseToolCall, Step: 1, Detail: event.DetailEnd, Name: "calculator", Usage: &usage}},
+		{Type: event.MessageCompleted, Data: event.Message{MessageID: "m1", Step: 1, Text: "Hello <b> & bye", Partial: true, FinishReason: "length", Usage: usage}},
+		{Type: event.RunProgress, Data: event.Progress{Phase: event.PhaseToolCall, Step: 1, Detail: event.DetailEnd, Name: "calculator", Usage: &usage, FinishReason: "tool_calls"}},
 		{Type: event.RunProgress, Data: event.Progress{Phase: event.PhaseQuota, Step: 1, Detail: event.DetailSoftLimit, Name: "tokens_per_month"}},
 		{Type: event.ApprovalRequested, Data: event.ApprovalAsked{ApprovalID: id(3), ToolCallID: id(4), Step: 1, Name: "http_get", Arguments: json.RawMessage(`{"url":"https://example.com"}`), ExpiresAt: at}},
 		{Type: event.ApprovalResolved, Data: event.ApprovalAnswer{ApprovalID: id(3), ToolCallID: id(4), Decision: "approved", By: "user:1", Reason: "fine", Arguments: json.RawMessage(`{"url":"https://example.org"}`)}},
@@ -42,8 +42,8 @@ func samples() []event.Draft {
 		{Type: event.ToolCallCompleted, Data: event.ToolCompleted{ToolCallID: id(4), Step: 1, Name: "http_get", Result: "a page", DurationMS: 31}},
 		{Type: event.ToolCallCompleted, Data: event.ToolCompleted{ToolCallID: id(5), Step: 1, Name: "http_get", Error: "no answer", DurationMS: 32}},
 		{Type: event.MessageReceived, Data: event.Received{MessageID: id(6), Text: "only this year", By: "user:1"}},
-		{Type: event.RunCompleted, Data: event.Completed{Output: "Hello", Usage: usage, Steps: 2, DurationMS: 4000}},
-		{Type: event.RunError, Data: event.Failed{Code: event.ErrorModel, Message: "the model refused", Usage: usage, Steps: 2, DurationMS: 4000}},
+		{Type: event.RunCompleted, Data: event.Completed{Output: "Hello", FinishReason: "stop", Usage: usage, Steps: 2, DurationMS: 4000}},
+		{Type: event.RunError, Data: event.Failed{Code: event.ErrorModel, Message: "the model refused", FinishReason: "content_filter", Usage: usage, Steps: 2, DurationMS: 4000}},
 		{Type: event.RunCancelled, Data: event.Cancelled{By: "user:1", Reason: "enough", AskedAt: at, StoppedMS: 80, Usage: usage, Steps: 2, DurationMS: 4000}},
 	}
 }

@@ -64,14 +64,18 @@ type Progress struct {
 	Detail Detail `json:"detail"`
 	Name   string `json:"name,omitempty"` // the tool's name; what a wait waits for; the quota
 	Usage  *Usage `json:"usage,omitempty"`
+	// FinishReason is why the model stopped, at the end of a step: stop, length, content_filter, tool_calls, or
+	// the provider's own word.
+	FinishReason string `json:"finish_reason,omitempty"`
 }
 
 // Completed is the payload of run_completed.
 type Completed struct {
-	Output     string `json:"output"`
-	Usage      Usage  `json:"usage"`
-	Steps      int    `json:"steps"`
-	DurationMS int64  `json:"duration_ms"` // from started to finished
+	Output       string `json:"output"`
+	FinishReason string `json:"finish_reason,omitempty"` // of the last step: length says that the answer is not whole
+	Usage        Usage  `json:"usage"`
+	Steps        int    `json:"steps"`
+	DurationMS   int64  `json:"duration_ms"` // from started to finished
 }
 
 // ErrorCode says why a run failed. The list is closed.
@@ -80,6 +84,7 @@ type ErrorCode string
 // Why a run failed.
 const (
 	ErrorModel      ErrorCode = "model_error"
+	ErrorNoAnswer   ErrorCode = "no_answer" // the model stopped for another reason than being done, and had said nothing
 	ErrorTool       ErrorCode = "tool_error"
 	ErrorTimeout    ErrorCode = "timeout"
 	ErrorBudget     ErrorCode = "budget_exceeded"
@@ -92,17 +97,18 @@ const (
 // ErrorCodes lists every code.
 func ErrorCodes() []ErrorCode {
 	return []ErrorCode{
-		ErrorModel, ErrorTool, ErrorTimeout, ErrorBudget, ErrorQuota, ErrorTerminated, ErrorNotStarted, ErrorInternal,
+		ErrorModel, ErrorNoAnswer, ErrorTool, ErrorTimeout, ErrorBudget, ErrorQuota, ErrorTerminated, ErrorNotStarted, ErrorInternal,
 	}
 }
 
 // Failed is the payload of run_error.
 type Failed struct {
-	Code       ErrorCode `json:"code"`
-	Message    string    `json:"message"`
-	Usage      Usage     `json:"usage"`
-	Steps      int       `json:"steps"`
-	DurationMS int64     `json:"duration_ms"`
+	Code         ErrorCode `json:"code"`
+	Message      string    `json:"message"`
+	FinishReason string    `json:"finish_reason,omitempty"` // of the last step, if the run failed for how that ended
+	Usage        Usage     `json:"usage"`
+	Steps        int       `json:"steps"`
+	DurationMS   int64     `json:"duration_ms"`
 }
 
 // Cancelled is the payload of run_cancelled.
@@ -126,11 +132,12 @@ type Delta struct {
 
 // Message is the payload of message_completed.
 type Message struct {
-	MessageID string `json:"message_id"`
-	Step      int    `json:"step"`
-	Text      string `json:"text"`
-	Partial   bool   `json:"partial,omitempty"` // the run was stopped in the middle of it
-	Usage     Usage  `json:"usage"`
+	MessageID    string `json:"message_id"`
+	Step         int    `json:"step"`
+	Text         string `json:"text"`
+	Partial      bool   `json:"partial,omitempty"`       // the run was stopped in the middle of it
+	FinishReason string `json:"finish_reason,omitempty"` // why the model stopped; absent on a partial message
+	Usage        Usage  `json:"usage"`
 }
 
 // ToolStarted is the payload of tool_call_started.

@@ -2,6 +2,7 @@ package runs
 
 import (
 	"context"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -50,7 +51,11 @@ func (s *Service) Finished(ctx context.Context, id uuid.UUID, o Outcome) (Run, e
 		if err := s.free(ctx, r.ID); err != nil {
 			return nil, err
 		}
-		return r.Finish(o, output, now())
+		drafts, err := r.Finish(o, output, now())
+		if err == nil && r.Status == Failed {
+			r.Output, err = s.partOfAnswer(ctx, *r)
+		}
+		return drafts, err
 	})
 	if err != nil {
 		return Run{}, err
@@ -63,11 +68,24 @@ func (s *Service) Finished(ctx context.Context, id uuid.UUID, o Outcome) (Run, e
 	return r, s.announce(ctx, r, events)
 }
 
-// output gives the answer of a run that completes and adds it to the run's thread. The thread forgets a run
-// that another one rolled back.
+// partOfAnswer returns what there is of the answer of a run that failed because a limit cut it off; nil for another.
+func (s *Service) partOfAnswer(ctx context.Context, r Run) (*string, error) {
+	if r.Error.Code != event.ErrorBudget && r.Error.Code != event.ErrorQuota {
+		return nil, nil
+	}
+	text, err := s.store.cutOff(ctx, r.ID, r.Step)
+	if err != nil || text == "" {
+		return nil, err
+	}
+	return &text, nil
+}
+
+// output returns the answer of a run that completes and adds it to the run's thread. The thread forgets a run
+// that another one rolled back. A blank answer is not added: strict providers would refuse every later run of the
+// thread for it.
 func (s *Service) output(ctx context.Context, r Run, o Outcome) (string, error) {
-	text, said := "", o.Status == Completed && r.Output != nil
-	if said {
+	text := ""
+	if o.Status == Completed && r.Output != nil {
 		text = *r.Output
 	}
 	switch {
@@ -75,8 +93,8 @@ func (s *Service) output(ctx context.Context, r Run, o Outcome) (string, error) 
 		return text, nil
 	case r.RolledBack:
 		return text, s.Threads.WithdrawMessages(ctx, *r.ThreadID, r.ID)
-	case !said:
-		return "", nil
+	case strings.TrimSpace(text) == "":
+		return text, nil
 	}
 	return text, s.Threads.AppendMessages(ctx, *r.ThreadID, r.ID, []InputMessage{{Role: "assistant", Content: text}})
 }

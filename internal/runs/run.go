@@ -26,6 +26,7 @@ type Run struct {
 	Status       Status
 	Input        []InputMessage
 	Output       *string // stands with the last step already; it is the answer once the run is Completed
+	FinishReason string  // why the model stopped in the step that the run ended with; "": it did not get there
 	Error        *Failure
 	Usage        event.Usage
 	Metadata     json.RawMessage
@@ -160,7 +161,7 @@ type Outcome struct {
 // maxMessage bounds the message of a failure, in bytes.
 const maxMessage = 2000
 
-// Finish ends the run. output is the text of its last step. A run that ends without having started
+// Finish ends the run. output is its answer. A run that ends without having started
 // gets its run_started all the same: every log has one.
 func (r *Run) Finish(o Outcome, output string, at clock.Time) ([]event.Draft, error) {
 	if !o.Status.Final() {
@@ -190,7 +191,7 @@ func (r *Run) final(o Outcome, output string, at clock.Time) event.Draft {
 	case Completed:
 		r.Output = &output
 		return event.Draft{Type: event.RunCompleted, Data: event.Completed{
-			Output: output, Usage: r.Usage, Steps: r.Step, DurationMS: duration,
+			Output: output, FinishReason: r.FinishReason, Usage: r.Usage, Steps: r.Step, DurationMS: duration,
 		}}
 	case Cancelled:
 		if r.Cancel == nil { // cancelled through Temporal's own tools
@@ -209,7 +210,7 @@ func (r *Run) final(o Outcome, output string, at clock.Time) event.Draft {
 	message := storable.Clip(o.Message, maxMessage)
 	r.Error = &Failure{Code: o.Code, Message: message}
 	return event.Draft{Type: event.RunError, Data: event.Failed{
-		Code: o.Code, Message: message, Usage: r.Usage, Steps: r.Step, DurationMS: duration,
+		Code: o.Code, Message: message, FinishReason: r.FinishReason, Usage: r.Usage, Steps: r.Step, DurationMS: duration,
 	}}
 }
 

@@ -2,6 +2,8 @@ package runs
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -15,10 +17,45 @@ type Step struct {
 	Number    int // from 1
 	Content   string
 	Finish    string // why the model stopped
+	CutBy     CutBy
 	Model     string
 	Usage     event.Usage
 	At        clock.Time
 	ToolCalls []ToolCall
+}
+
+// CutBy names what cut an answer off before its end, if it was a limit of the run or its tenant.
+type CutBy string
+
+// What can cut an answer off.
+const (
+	CutByNothing CutBy = ""
+	CutByBudget  CutBy = "budget" // what was left of the run's tokens
+	CutByQuota   CutBy = "quota"  // what was left of a quota of the tenant
+)
+
+// failure returns why the run cannot go on from the step, nor end well with it; nil when it can.
+func (st Step) failure() *Failure {
+	if st.isActing() {
+		return nil
+	}
+	switch {
+	case st.CutBy == CutByBudget:
+		return &Failure{Code: event.ErrorBudget, Message: "The answer was cut off: the run's budget of tokens is used up."}
+	case st.CutBy == CutByQuota:
+		return &Failure{Code: event.ErrorQuota, Message: "The answer was cut off: a monthly quota of the tenant has no more room."}
+	case len(st.ToolCalls) == 0 && strings.TrimSpace(st.Content) == "" && st.Finish != finishStop && st.Finish != "":
+		return &Failure{Code: event.ErrorNoAnswer, Message: fmt.Sprintf("The model stopped (%s) before it said anything.", st.Finish)}
+	}
+	return nil
+}
+
+// finishStop is the reason of a model that is done.
+const finishStop = "stop"
+
+// isActing reports whether the step has tool calls to run.
+func (st Step) isActing() bool {
+	return slices.ContainsFunc(st.ToolCalls, func(c ToolCall) bool { return !c.IsUnfinished() })
 }
 
 // ToolStatus is the state of a tool call.
@@ -52,6 +89,9 @@ type ToolCall struct {
 	StartedAt  *clock.Time
 	FinishedAt *clock.Time
 }
+
+// IsUnfinished reports whether the call was never to be run: it was cut off, say.
+func (c ToolCall) IsUnfinished() bool { return c.Status == ToolFailed && c.StartedAt == nil }
 
 // MessageID names the message that a step streams.
 func MessageID(run uuid.UUID, step int) string {

@@ -28,7 +28,7 @@ const runColumns = `id, tenant_id, workspace_id, agent_id, agent_version, thread
 	timeout_seconds, approval_seconds, step, coalesce(webhook_url, ''), request_id, created_by, created_at, started_at, finished_at,
 	cancel_requested_at, cancel_requested_by, cancel_reason, intake_closed,
 	held_by, held_at, due_at, on_busy, rolled_back, retry_of, forked_from, coalesce(forked_step, 0),
-	coalesce(traceparent, '')`
+	coalesce(traceparent, ''), coalesce(finish_reason, '')`
 
 // restOfRun is what of a row is not read into its run as it is.
 type restOfRun struct {
@@ -80,7 +80,8 @@ func scanRun(row pgx.CollectableRow) (Run, error) {
 		&r.Output, &rest.failure, &r.Usage.InputTokens, &r.Usage.OutputTokens, &rest.cost, &r.Usage.Estimated, &r.Metadata,
 		&r.Limits.MaxTokens, &rest.maxCost, &r.Limits.MaxSteps, &timeoutSeconds, &approvalSeconds, &r.Step, &r.WebhookURL, &r.RequestID, &r.CreatedBy,
 		&r.CreatedAt, &r.StartedAt, &r.FinishedAt, &rest.cancelAt, &rest.cancelBy, &rest.cancelOf, &r.IntakeClosed,
-		&rest.heldBy, &rest.heldAt, &r.DueAt, &r.OnBusy, &r.RolledBack, &r.RetryOf, &r.ForkedFrom, &r.ForkedStep, &r.TraceParent)
+		&rest.heldBy, &rest.heldAt, &r.DueAt, &r.OnBusy, &r.RolledBack, &r.RetryOf, &r.ForkedFrom, &r.ForkedStep, &r.TraceParent,
+		&r.FinishReason)
 	if err != nil {
 		return Run{}, err
 	}
@@ -100,7 +101,8 @@ func decimalText(d *decimal.Decimal) *string {
 // shownColumns are those of runColumns that callers see.
 const shownColumns = `id, tenant_id, workspace_id, agent_id, agent_version, thread_id, schedule_id, status, input, output,
 	error, input_tokens, output_tokens, cost_usd::text, usage_estimated, metadata, created_at, started_at, finished_at,
-	cancel_requested_at, cancel_requested_by, cancel_reason, held_by, held_at, due_at, retry_of, forked_from, coalesce(forked_step, 0)`
+	cancel_requested_at, cancel_requested_by, cancel_reason, held_by, held_at, due_at, retry_of, forked_from, coalesce(forked_step, 0),
+	coalesce(finish_reason, '')`
 
 // scanShown reads a run of shownColumns.
 func scanShown(row pgx.CollectableRow) (Run, error) {
@@ -108,7 +110,8 @@ func scanShown(row pgx.CollectableRow) (Run, error) {
 	var rest restOfRun
 	err := row.Scan(&r.ID, &r.TenantID, &r.WorkspaceID, &r.AgentID, &r.AgentVersion, &r.ThreadID, &r.ScheduleID, &r.Status, &rest.input, &r.Output,
 		&rest.failure, &r.Usage.InputTokens, &r.Usage.OutputTokens, &rest.cost, &r.Usage.Estimated, &r.Metadata, &r.CreatedAt, &r.StartedAt, &r.FinishedAt,
-		&rest.cancelAt, &rest.cancelBy, &rest.cancelOf, &rest.heldBy, &rest.heldAt, &r.DueAt, &r.RetryOf, &r.ForkedFrom, &r.ForkedStep)
+		&rest.cancelAt, &rest.cancelBy, &rest.cancelOf, &rest.heldBy, &rest.heldAt, &r.DueAt, &r.RetryOf, &r.ForkedFrom, &r.ForkedStep,
+		&r.FinishReason)
 	if err != nil {
 		return Run{}, err
 	}
@@ -181,11 +184,13 @@ func updateStatement(r Run) (postgres.Statement, error) {
 	return postgres.Statement{
 		SQL: `update agent_runs set status = $2, output = $3, error = $4, input_tokens = $5, output_tokens = $6,
 				cost_usd = $7::text::numeric, usage_estimated = $8, step = $9, started_at = $10, finished_at = $11,
-				cancel_requested_at = $12, cancel_requested_by = $13, cancel_reason = $14, intake_closed = $15
+				cancel_requested_at = $12, cancel_requested_by = $13, cancel_reason = $14, intake_closed = $15,
+				finish_reason = nullif($16, '')
 			where id = $1`,
 		Args: []any{
 			r.ID, r.Status, r.Output, failure, r.Usage.InputTokens, r.Usage.OutputTokens, r.Usage.CostUSD.String(),
 			r.Usage.Estimated, r.Step, r.StartedAt, r.FinishedAt, cancelAt, cancelBy, cancelReason, r.IntakeClosed,
+			r.FinishReason,
 		},
 	}, nil
 }

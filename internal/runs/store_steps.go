@@ -21,24 +21,30 @@ type inserted struct {
 func insertStepStatement(tenant uuid.UUID, step Step, done *inserted) postgres.Statement {
 	n := len(step.ToolCalls)
 	ids, callIDs, names, arguments := make([]uuid.UUID, n), make([]string, n), make([]string, n), make([]string, n)
+	unfinished := make([]*string, n) // the results of calls that are not to be run
 	for i, c := range step.ToolCalls {
 		ids[i], callIDs[i], names[i], arguments[i] = c.ID, c.CallID, c.Name, c.Arguments
+		if c.IsUnfinished() {
+			unfinished[i] = &c.Result
+		}
 	}
 	return postgres.Statement{
 		SQL: `
 		with step as (
-			insert into run_steps (tenant_id, run_id, step, content, finish, model, input_tokens, output_tokens, cost_usd, estimated, finished_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, $10, $11)
+			insert into run_steps (tenant_id, run_id, step, content, finish, model, input_tokens, output_tokens, cost_usd, estimated, finished_at, cut_by)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::numeric, $10, $11, nullif($17, ''))
 			on conflict (run_id, step) do nothing returning step),
 		calls as (
-			insert into tool_calls (id, tenant_id, run_id, step, position, call_id, name, arguments, status)
-			select c.id, $1, $2, $3, c.ord - 1, c.call_id, c.name, c.arguments, 'pending'
-			from unnest($12::uuid[], $13::text[], $14::text[], $15::text[]) with ordinality as c (id, call_id, name, arguments, ord)
+			insert into tool_calls (id, tenant_id, run_id, step, position, call_id, name, arguments, status, result, finished_at)
+			select c.id, $1, $2, $3, c.ord - 1, c.call_id, c.name, c.arguments,
+				case when c.unfinished is null then 'pending' else 'failed' end, c.unfinished, case when c.unfinished is not null then $11::timestamptz end
+			from unnest($12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[]) with ordinality as c (id, call_id, name, arguments, unfinished, ord)
 			where exists (select from step))
 		select exists (select from step), exists (select from run_messages where run_id = $2 and step is null)`,
 		Args: []any{
 			tenant, step.RunID, step.Number, step.Content, step.Finish, step.Model, step.Usage.InputTokens, step.Usage.OutputTokens,
-			step.Usage.CostUSD.String(), step.Usage.Estimated, step.At, ids, callIDs, names, arguments,
+			step.Usage.CostUSD.String(), step.Usage.Estimated, step.At, ids, callIDs, names, arguments, unfinished,
+			string(step.CutBy),
 		},
 		Read: postgres.Row(done, nil, func(row pgx.CollectableRow) (inserted, error) {
 			var i inserted
@@ -59,14 +65,14 @@ func (s store) steps(ctx context.Context, run uuid.UUID) ([]Step, error) {
 func stepsStatements(run uuid.UUID, steps *[]Step, calls *[]ToolCall) []postgres.Statement {
 	return []postgres.Statement{
 		{
-			SQL: `select step, content, finish, model, input_tokens, output_tokens, cost_usd::text, estimated, finished_at
-				from run_steps where run_id = $1 order by step`,
+			SQL: `select step, content, finish, model, input_tokens, output_tokens, cost_usd::text, estimated, finished_at,
+				coalesce(cut_by, '') from run_steps where run_id = $1 order by step`,
 			Args: []any{run},
 			Read: postgres.Rows(steps, func(row pgx.CollectableRow) (Step, error) {
 				step := Step{RunID: run}
 				var cost string
 				err := row.Scan(&step.Number, &step.Content, &step.Finish, &step.Model, &step.Usage.InputTokens, &step.Usage.OutputTokens,
-					&cost, &step.Usage.Estimated, &step.At)
+					&cost, &step.Usage.Estimated, &step.At, &step.CutBy)
 				if err != nil {
 					return Step{}, err
 				}
@@ -181,6 +187,13 @@ func (s store) turn(ctx context.Context, run uuid.UUID, step int, fresh bool, mo
 	return t, nil
 }
 
+// cutOff returns the text of a step that a limit of the run or its tenant cut off; "" when none did.
+func (s store) cutOff(ctx context.Context, run uuid.UUID, step int) (string, error) {
+	text, _, err := postgres.One(ctx, s.db, `select content from run_steps where run_id = $1 and step = $2 and cut_by is not null`,
+		[]any{run, step}, pgx.RowTo[string])
+	return text, err
+}
+
 // inject assigns the messages that wait to the step and gives all messages of the run.
 func (s store) inject(ctx context.Context, run uuid.UUID, step int) (messages []LiveMessage, err error) {
 	err = s.db.Batch(ctx, injectStatement(run, step, &messages))
@@ -190,8 +203,8 @@ func (s store) inject(ctx context.Context, run uuid.UUID, step int) (messages []
 // copyStepsStatement copies a run's steps before a step to another run, which is not billed for them.
 func copyStepsStatement(from, to uuid.UUID, before int) postgres.Statement {
 	return postgres.Statement{SQL: `
-		insert into run_steps (tenant_id, run_id, step, content, finish, model, input_tokens, output_tokens, cost_usd, estimated, finished_at)
-		select tenant_id, $2, step, content, finish, model, 0, 0, 0, false, finished_at from run_steps where run_id = $1 and step < $3
+		insert into run_steps (tenant_id, run_id, step, content, finish, model, input_tokens, output_tokens, cost_usd, estimated, finished_at, cut_by)
+		select tenant_id, $2, step, content, finish, model, 0, 0, 0, false, finished_at, cut_by from run_steps where run_id = $1 and step < $3
 		on conflict (run_id, step) do nothing`, Args: []any{from, to, before}}
 }
 

@@ -31,6 +31,8 @@ type Taken struct {
 	ToolCalls []ToolCall
 	// More is set on an answer that does not end the run: a message came in while it was written.
 	More bool
+	// Failure is set when the run ends with the step and has no answer.
+	Failure *Failure
 }
 
 // BeginStep opens a step: messages that wait are injected, the log says that the step begins, and, when
@@ -143,10 +145,16 @@ func (s *Service) RecordStep(ctx context.Context, step Step, deltas ...event.Dra
 		}
 		taken = Taken{Usage: step.Usage, ToolCalls: step.ToolCalls}
 		r.Step, r.Usage = step.Number, r.Usage.Add(step.Usage)
-		if len(step.ToolCalls) == 0 {
-			taken.More = done.waiting
-			if !taken.More { // under the run's lock: a message that comes later finds the intake closed
-				r.IntakeClosed, r.Output = true, &step.Content
+		taken.Failure = step.failure()
+		if len(step.ToolCalls) == 0 || taken.Failure != nil {
+			taken.More = done.waiting && len(step.ToolCalls) == 0
+			switch { // under the run's lock: a message that comes later finds the intake closed
+			case taken.More:
+				taken.Failure = nil
+			case taken.Failure != nil:
+				r.IntakeClosed, r.FinishReason = true, step.Finish
+			default:
+				r.IntakeClosed, r.FinishReason, r.Output = true, step.Finish, &step.Content
 			}
 		}
 		if err := s.count(ctx, step, &passed); err != nil {
@@ -166,7 +174,11 @@ func (s *Service) RecordStep(ctx context.Context, step Step, deltas ...event.Dra
 
 // taken is what a recorded step led to.
 func (st Step) taken(r Run) Taken {
-	return Taken{Usage: st.Usage, ToolCalls: st.ToolCalls, More: !r.IntakeClosed && len(st.ToolCalls) == 0}
+	taken := Taken{Usage: st.Usage, ToolCalls: st.ToolCalls, More: !r.IntakeClosed && len(st.ToolCalls) == 0}
+	if r.IntakeClosed && r.Output == nil {
+		taken.Failure = st.failure()
+	}
+	return taken
 }
 
 func (s *Service) recorded(ctx context.Context, r Run, number int) (Taken, error) {
@@ -196,11 +208,22 @@ func (s *Service) RecordPartial(ctx context.Context, step Step, deltas ...event.
 
 func (st Step) drafts(partial bool) []event.Draft {
 	var drafts []event.Draft
+	reason := st.Finish
+	if partial { // the model did not stop: it was stopped
+		reason = ""
+	}
 	if st.Content != "" || !partial && len(st.ToolCalls) == 0 {
 		drafts = append(drafts, event.Draft{Type: event.MessageCompleted, Data: event.Message{
-			MessageID: MessageID(st.RunID, st.Number), Step: st.Number, Text: st.Content, Partial: partial, Usage: st.Usage,
+			MessageID: MessageID(st.RunID, st.Number), Step: st.Number, Text: st.Content, Partial: partial, FinishReason: reason, Usage: st.Usage,
 		}})
 	}
-	end := event.Progress{Phase: event.PhaseStep, Step: st.Number, Detail: event.DetailEnd, Usage: &st.Usage}
+	for _, c := range st.ToolCalls {
+		if c.IsUnfinished() {
+			drafts = append(drafts, event.Draft{Type: event.ToolCallCompleted, Data: event.ToolCompleted{
+				ToolCallID: c.ID, Step: c.Step, Name: c.Name, Error: c.Result,
+			}})
+		}
+	}
+	end := event.Progress{Phase: event.PhaseStep, Step: st.Number, Detail: event.DetailEnd, Usage: &st.Usage, FinishReason: reason}
 	return append(drafts, event.Draft{Type: event.RunProgress, Data: end})
 }

@@ -11,6 +11,8 @@ type anthropic struct{}
 
 func (anthropic) name() string { return "anthropic" }
 
+func (anthropic) check(body []byte) error { return CheckAnthropic(body) }
+
 func (anthropic) key(h http.Header) string { return h.Get("X-Api-Key") }
 
 func (anthropic) parse(body []byte) (request, error) {

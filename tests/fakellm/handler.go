@@ -35,6 +35,8 @@ type dialect interface {
 	key(h http.Header) string
 	parse(body []byte) (request, error)
 	problem(status int) string
+	// check reports what a strict provider refuses of a request.
+	check(body []byte) error
 	// pieces gives the events before the content, one list of events for each chunk of content, and
 	// the events after it.
 	pieces(q request, r Reply) (before []string, chunks [][]string, after []string)
@@ -63,6 +65,7 @@ func (s *Server) handle(d dialect) http.HandlerFunc {
 			s.fail(w, d, &Failure{Status: http.StatusUnauthorized})
 		case err != nil, !q.stream:
 			s.fail(w, d, &Failure{Status: http.StatusBadRequest})
+		case s.refused(w, d, body):
 		default:
 			err := s.answer(r.Context(), w, d, q, s.choose(q, n), record)
 			left = errors.Is(err, errLeft)
@@ -73,6 +76,20 @@ func (s *Server) handle(d dialect) http.HandlerFunc {
 	}
 }
 
+// refused answers a request that a strict provider does not take; it reports whether it did.
+func (s *Server) refused(w http.ResponseWriter, d dialect, body []byte) bool {
+	if !s.options.Strict {
+		return false
+	}
+	err := d.check(body)
+	if err != nil {
+		s.fail(w, d, &Failure{Status: http.StatusBadRequest, Body: marshal(object{"error": object{
+			"type": "invalid_request_error", "message": "refused: " + err.Error(),
+		}})})
+	}
+	return err != nil
+}
+
 // answer streams the reply, or says why it stopped.
 func (s *Server) answer(ctx context.Context, w http.ResponseWriter, d dialect, q request, r Reply, record *Record) error {
 	switch {
@@ -81,6 +98,8 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, d dialect, q
 	case r.Failure != nil:
 		s.fail(w, d, r.Failure)
 		return nil
+	case r.Wire != nil:
+		return s.play(ctx, w, *r.Wire)
 	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")

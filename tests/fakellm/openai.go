@@ -15,6 +15,8 @@ type object = map[string]any
 
 func (openAI) name() string { return "openai" }
 
+func (openAI) check(body []byte) error { return CheckOpenAI(body) }
+
 func (openAI) key(h http.Header) string {
 	return strings.TrimPrefix(h.Get("Authorization"), "Bearer ")
 }

@@ -47,6 +47,7 @@ type Reply struct {
 	CutAfter  int           // the connection breaks after so many chunks
 	CutAtEnd  bool          // the connection breaks after the last chunk, before the turn is ended
 	Failure   *Failure      // this instead of an answer
+	Wire      *Wire         // these bytes instead of an answer
 	FailAfter int           // with StreamError: after so many chunks
 	// StreamError is an error object sent inside the stream, as JSON: for OpenAI the whole data line,
 	// for Anthropic the data of the event "error".

@@ -19,6 +19,7 @@ type Options struct {
 	Default    Reply  // when none fits; the zero Reply says "Hello from the fake model."
 	Chaos      Chaos  // strikes before the rules
 	APIKey     string // not empty: any other key is a 401
+	Strict     bool   // malformed histories are a 400, as strict providers refuse them
 	KeepBodies bool   // keep request bodies and headers in the records; off for load runs
 }
 
@@ -86,7 +87,7 @@ func Listen(options Options) (*Server, error) {
 }
 
 func (r Reply) isZero() bool {
-	return r.Text == "" && r.Words == 0 && len(r.ToolCalls) == 0 && r.Failure == nil && !r.Hang && r.StreamError == ""
+	return r.Text == "" && r.Words == 0 && len(r.ToolCalls) == 0 && r.Failure == nil && !r.Hang && r.StreamError == "" && r.Wire == nil
 }
 
 // OpenAIURL is the base URL for OpenAI clients.

@@ -189,10 +189,11 @@ func (a Answer) WantProblem(t testing.TB, status int, code string) Problem {
 
 // Run is what tests look at of a run.
 type Run struct {
-	ID     uuid.UUID `json:"id"`
-	Status string    `json:"status"`
-	Output *string   `json:"output"`
-	Error  *struct {
+	ID           uuid.UUID `json:"id"`
+	Status       string    `json:"status"`
+	Output       *string   `json:"output"`
+	FinishReason *string   `json:"finish_reason"`
+	Error        *struct {
 		Code    event.ErrorCode `json:"code"`
 		Message string          `json:"message"`
 	} `json:"error"`

@@ -12,7 +12,7 @@ type Class string
 const (
 	ClassRateLimited   Class = "rate_limited"   // 429: wait (RetryAfter when the provider says) and try again
 	ClassOverloaded    Class = "overloaded"     // 5xx, 529, broken connection or stream: try again
-	ClassTimeout       Class = "timeout"        // no byte for too long: try again
+	ClassTimeout       Class = "timeout"        // nothing of the answer for too long: try again
 	ClassBadRequest    Class = "bad_request"    // 400, 404, 413, 422: the same request never succeeds
 	ClassAuth          Class = "authentication" // 401, 403: wrong or missing key; never retried
 	ClassContextLength Class = "context_length" // the conversation is longer than the model takes; never retried

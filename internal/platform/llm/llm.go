@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"time"
 )
 
 // Role of a message's author.
@@ -52,6 +53,9 @@ type Request struct {
 	Tools       []Tool
 	MaxTokens   int      // upper bound of output tokens; zero: the provider's default
 	Temperature *float64 // nil: the provider's default
+	// Patience is how long the provider may take at most for the next piece of the answer; zero: as long
+	// as it is configured to. Heartbeats are no piece of it.
+	Patience time.Duration
 }
 
 // Usage is what the provider bills for, in tokens. Estimated is set when the stream was cut before
@@ -62,10 +66,11 @@ type Usage struct {
 	Estimated    bool  `json:"estimated,omitempty"`
 }
 
-// FinishReason says why the model stopped.
+// FinishReason says why the model stopped: one of the neutral words below, or the provider's own word,
+// on one line and of at most 64 characters.
 type FinishReason string
 
-// Why a model stopped.
+// Why a model stopped. FinishFilter is a refusal too.
 const (
 	FinishStop      FinishReason = "stop"
 	FinishToolCalls FinishReason = "tool_calls"
@@ -85,6 +90,14 @@ type Done struct {
 	Reason FinishReason
 	Usage  Usage
 	Model  string // the model that really answered, as the provider reports it
+	// Unfinished are calls that must not be run: the answer was cut off in the middle of them, say.
+	Unfinished []UnfinishedCall
+}
+
+// UnfinishedCall is a tool call that must not be run, and why, in words for the model.
+type UnfinishedCall struct {
+	ToolCall
+	Why string
 }
 
 // Provider streams one turn. The sequence yields chunks in order and ends with a Chunk whose Done is

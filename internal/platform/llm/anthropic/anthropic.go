@@ -27,14 +27,15 @@ type Config struct {
 	APIKey      string
 	BaseURL     string        // without the version path; empty: Anthropic's own
 	HTTPClient  *http.Client  // nil: one of its own
-	IdleTimeout time.Duration // no byte for so long fails as timeout; zero: 60 s
+	IdleTimeout time.Duration // no byte for so long fails as timeout, only heartbeats for three times that; zero: 60 s
+	FinishWait  time.Duration // how long the end may be in coming after the answer; zero: 2 s
 }
 
 // Provider streams turns. It is safe for concurrent use and keeps no state between turns.
 type Provider struct {
-	messages sdk.MessageService
-	redact   wire.Redactor
-	idle     time.Duration
+	client sdk.Client
+	redact wire.Redactor
+	limits wire.Limits
 }
 
 var _ llm.Provider = (*Provider)(nil)
@@ -47,6 +48,7 @@ func New(cfg Config) *Provider {
 		option.WithHTTPClient(wire.Client(cfg.HTTPClient)),
 		option.WithEnvironmentProduction(),
 		option.WithMaxRetries(0), // retries are Temporal's: two loops would multiply
+		option.WithJSONSet("stream", true),
 		option.WithAPIKey(key),
 		// The SDK would raise spans of its own under every turn and send trace headers to the provider.
 		option.WithoutOpenTelemetry(),
@@ -55,10 +57,10 @@ func New(cfg Config) *Provider {
 		options = append(options, option.WithBaseURL(cfg.BaseURL))
 	}
 	return &Provider{
-		// The service, not NewClient: that one looks for credentials in the environment and in files.
-		messages: sdk.NewMessageService(options...),
-		redact:   wire.NewRedactor(key),
-		idle:     cfg.IdleTimeout,
+		// The literal, not NewClient: that one looks for credentials in the environment and in files.
+		client: sdk.Client{Options: options},
+		redact: wire.NewRedactor(key),
+		limits: wire.Limits{Idle: cfg.IdleTimeout, Finish: cfg.FinishWait},
 	}
 }
 
@@ -68,7 +70,7 @@ func (p *Provider) Name() string { return Name }
 // Stream streams one turn: see llm.Provider.
 func (p *Provider) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chunk, error] {
 	return func(yield func(llm.Chunk, error) bool) {
-		ctx, call := wire.Begin(ctx, Name, p.redact, p.idle)
+		ctx, call := wire.Begin(ctx, Name, p.redact, p.limits.Within(req.Patience))
 		defer call.End()
 
 		params, err := params(req)
@@ -76,12 +78,13 @@ func (p *Provider) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Ch
 			yield(llm.Chunk{}, call.BadRequest(err.Error()))
 			return
 		}
-		events := p.messages.NewStreaming(ctx, params, option.WithMiddleware(call.Middleware))
-		if err := events.Err(); err != nil {
+		var response *http.Response
+		err = p.client.Post(ctx, "v1/messages", params, &response, option.WithMiddleware(call.Middleware))
+		if err != nil {
 			yield(llm.Chunk{}, call.Failure(err, llm.Usage{}))
 			return
 		}
-		defer func() { _ = events.Close() }() // the turn is over: an error here changes nothing
-		newTurn(req).stream(call, events, yield)
+		defer func() { _ = response.Body.Close() }() // the turn is over: an error here changes nothing
+		wire.Stream(call, response.Body, newDecoder(), req, yield)
 	}
 }

@@ -2,19 +2,15 @@ package anthropic
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 
 	sdk "github.com/anthropics/anthropic-sdk-go"
 
 	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/llm/wire"
 )
 
-// opening stands first when a conversation was shortened so that it begins with the assistant: the
-// API wants the user first.
-const opening = "(The beginning of the conversation was left out.)"
-
-// conversation gives the system prompt and the messages as the API wants them: user and assistant
+// conversation returns the system prompt and the messages as the API wants them: user and assistant
 // alternate, all answers to a turn's tool calls stand together at the head of the next user message,
 // and no text block is blank.
 func conversation(req llm.Request) ([]sdk.TextBlockParam, []sdk.MessageParam) {
@@ -25,7 +21,7 @@ func conversation(req llm.Request) ([]sdk.TextBlockParam, []sdk.MessageParam) {
 	if !blank(req.System) {
 		system = append(system, sdk.TextBlockParam{Text: req.System})
 	}
-	for _, m := range req.Messages {
+	for _, m := range wire.Conversation(req.Messages, callID) {
 		switch m.Role {
 		case llm.RoleSystem:
 			if !blank(m.Content) {
@@ -39,23 +35,7 @@ func conversation(req llm.Request) ([]sdk.TextBlockParam, []sdk.MessageParam) {
 			messages = merge(messages, sdk.MessageParamRoleUser, []sdk.ContentBlockParamUnion{toolResult(m)})
 		}
 	}
-	if len(messages) > 0 && messages[0].Role == sdk.MessageParamRoleAssistant {
-		messages = slices.Insert(messages, 0, sdk.NewUserMessage(sdk.NewTextBlock(opening)))
-	}
-	for i := range messages {
-		// A message that a person sent while tools ran may stand before their results.
-		slices.SortStableFunc(messages[i].Content, func(a, b sdk.ContentBlockParamUnion) int {
-			return order(a) - order(b)
-		})
-	}
 	return system, messages
-}
-
-func order(block sdk.ContentBlockParamUnion) int {
-	if block.OfToolResult != nil {
-		return 0
-	}
-	return 1
 }
 
 // merge adds blocks to the last message when it has the same role, else as a new message.
@@ -81,7 +61,7 @@ func assistant(m llm.Message) []sdk.ContentBlockParamUnion {
 	// The API refuses an assistant's text that ends in white space when it comes last.
 	blocks := text(strings.TrimRight(m.Content, " \t\r\n"))
 	for _, call := range m.ToolCalls {
-		blocks = append(blocks, sdk.NewToolUseBlock(callID(call.ID), arguments(call.Arguments), call.Name))
+		blocks = append(blocks, sdk.NewToolUseBlock(call.ID, arguments(call.Arguments), call.Name))
 	}
 	return blocks
 }
@@ -104,7 +84,7 @@ func arguments(written string) json.RawMessage {
 }
 
 func toolResult(m llm.Message) sdk.ContentBlockParamUnion {
-	result := &sdk.ToolResultBlockParam{ToolUseID: callID(m.ToolCallID)}
+	result := &sdk.ToolResultBlockParam{ToolUseID: m.ToolCallID}
 	if m.IsError {
 		result.IsError = sdk.Bool(true)
 	}

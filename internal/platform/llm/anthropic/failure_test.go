@@ -144,8 +144,8 @@ func TestUsage(t *testing.T) {
 func TestFinishReasons(t *testing.T) {
 	t.Parallel()
 	for sent, want := range map[string]llm.FinishReason{
-		"end_turn": llm.FinishStop, "stop_sequence": llm.FinishStop, "pause_turn": llm.FinishStop, "max_tokens": llm.FinishLength,
-		"model_context_window_exceeded": llm.FinishLength, "refusal": llm.FinishFilter, "tool_use": llm.FinishToolCalls, "brand_new": llm.FinishStop,
+		"end_turn": llm.FinishStop, "stop_sequence": llm.FinishStop, "pause_turn": "pause_turn", "max_tokens": llm.FinishLength,
+		"model_context_window_exceeded": llm.FinishLength, "refusal": llm.FinishFilter, "tool_use": llm.FinishToolCalls, "brand_new": "brand_new",
 	} {
 		t.Run(sent, func(t *testing.T) {
 			t.Parallel()

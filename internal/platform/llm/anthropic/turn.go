@@ -1,158 +1,131 @@
 package anthropic
 
 import (
-	"encoding/json"
-	"errors"
-	"strings"
+	"bytes"
 
-	sdk "github.com/anthropics/anthropic-sdk-go"
-	"github.com/anthropics/anthropic-sdk-go/packages/ssestream"
+	"github.com/tidwall/gjson"
 
-	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/llm/wire"
 )
 
-type events = *ssestream.Stream[sdk.MessageStreamEventUnion]
-
-// turn is what is known of one answer while it streams in.
-type turn struct {
-	req      llm.Request
-	model    string
-	stop     sdk.StopReason
-	stopped  bool  // message_stop was seen
-	input    int64 // from message_start; zero: not said
-	output   int64 // from message_delta, cumulative
-	reported bool  // message_delta was seen: output is final
-	text     int   // bytes of text and thinking so far
-	calls    wire.ToolCalls
-	inputs   map[int64]string // tool input that came whole with its block, by block index
+// decoder reads the events of the Messages API, and the habits of the servers that speak the format.
+type decoder struct {
+	blocks map[int64]*block // by their index
 }
 
-func newTurn(req llm.Request) *turn {
-	return &turn{req: req, model: req.Model, inputs: map[int64]string{}}
+// block is a content block that is open.
+type block struct {
+	kind   string
+	input  string // of a tool, if it came whole with its block
+	pieces bool   // it came in pieces
 }
 
-// stream yields the turn's chunks until it is complete, fails or yield wants no more.
-func (t *turn) stream(call *wire.Call, in events, yield func(llm.Chunk, error) bool) {
-	for !t.stopped && in.Next() {
-		if text := t.take(in.Current()); text != "" && !yield(llm.Chunk{Text: text}, nil) {
-			return
+func newDecoder() *decoder { return &decoder{blocks: map[int64]*block{}} }
+
+// Decode reads one event into the turn.
+func (d *decoder) Decode(t *wire.Turn, e wire.Event) {
+	data := bytes.TrimSpace(e.Data)
+	switch {
+	case len(data) == 0:
+		return
+	case bytes.HasPrefix(data, []byte("[DONE]")): // a gateway that translates from the other format
+		t.End()
+		return
+	case !gjson.ValidBytes(data):
+		if data[0] == '{' || data[0] == '[' {
+			data = []byte(`{"error":"sent a piece of the stream that is not JSON"}`)
 		}
-	}
-	if !t.stopped {
-		yield(llm.Chunk{}, t.failure(call, in.Err()))
+		t.Fail(data)
 		return
 	}
-	reason := finishReason(t.stop)
-	calls := t.calls.Complete(reason)
-	for i := range calls {
-		if !yield(llm.Chunk{ToolCall: &calls[i]}, nil) {
-			return
-		}
+	v := gjson.ParseBytes(data)
+	kind := v.Get("type").Str
+	if kind == "" {
+		kind = e.Type
 	}
-	yield(llm.Chunk{Done: &llm.Done{Reason: reason, Usage: t.used(), Model: t.model}}, nil)
+	if e.Type == "error" || v.IsArray() {
+		kind = "error"
+	}
+	d.event(t, kind, v)
 }
 
-// failure puts the end of an unfinished stream into the port's words.
-func (t *turn) failure(call *wire.Call, err error) error {
-	var (
-		event     *sdk.Error
-		syntax    *json.SyntaxError
-		malformed *json.UnmarshalTypeError
-	)
-	switch {
-	case err == nil:
-		return call.Cut(t.used())
-	case errors.As(err, &event):
-		return call.StreamFailure([]byte(event.RawJSON()), t.used())
-	case errors.As(err, &syntax), errors.As(err, &malformed):
-		return call.Failure(&llm.Error{
-			Provider: Name, Class: llm.ClassOverloaded, Detail: "sent a piece of the stream that is not JSON",
-		}, t.used())
-	}
-	return call.Failure(err, t.used())
-}
-
-// take notes what an event says and gives its text.
-func (t *turn) take(event sdk.MessageStreamEventUnion) string {
-	switch event.Type {
+func (d *decoder) event(t *wire.Turn, kind string, v gjson.Result) {
+	index := v.Get("index").Int()
+	switch kind {
 	case "message_start":
-		if event.Message.Model != "" {
-			t.model = event.Message.Model
-		}
-		u := event.Message.Usage
-		t.input = u.InputTokens + u.CacheCreationInputTokens + u.CacheReadInputTokens
+		t.Model(v.Get("message.model").Str)
+		t.Usage(input(v.Get("message.usage")), 0) // the output only begins to count
 	case "content_block_start":
-		return t.begin(event.Index, event.ContentBlock)
+		d.begin(t, index, v.Get("content_block"))
 	case "content_block_delta":
-		switch event.Delta.Type {
-		case "text_delta":
-			t.text += len(event.Delta.Text)
-			return event.Delta.Text
-		case "input_json_delta":
-			if event.Delta.PartialJSON != "" {
-				delete(t.inputs, event.Index)
-				t.calls.Add(wire.Piece{Index: event.Index, Arguments: event.Delta.PartialJSON})
-			}
-		case "thinking_delta": // billed, not shown
-			t.text += len(event.Delta.Thinking)
-		}
+		d.delta(t, index, v.Get("delta"))
 	case "content_block_stop":
-		if whole, ok := t.inputs[event.Index]; ok {
-			t.calls.Add(wire.Piece{Index: event.Index, Arguments: whole})
+		if b := d.blocks[index]; b != nil && !b.pieces && b.input != "" {
+			t.ToolCall(wire.Piece{Index: index, Arguments: b.input})
 		}
+		delete(d.blocks, index)
 	case "message_delta":
-		t.stop = event.Delta.StopReason
-		u := event.Usage
-		if total := u.InputTokens + u.CacheCreationInputTokens + u.CacheReadInputTokens; total > 0 {
-			t.input = total
-		}
-		t.output, t.reported = u.OutputTokens, true
+		u := v.Get("usage")
+		t.Usage(input(u), wire.Tokens(u.Get("output_tokens")))
+		t.Finish(v.Get("delta.stop_reason").Str)
 	case "message_stop":
-		t.stopped = true
+		t.End()
+	case "ping":
+	case "error":
+		t.Fail([]byte(v.Raw))
+	default:
+		switch {
+		case wire.IsError(v, false):
+			t.Fail([]byte(v.Raw))
+		case wire.IsSuspect(v):
+			t.Suspect([]byte(v.Raw))
+		}
 	}
-	return ""
 }
 
 // begin opens a content block. Anthropic sends its content in deltas; compatible servers may send it
 // with the block.
-func (t *turn) begin(index int64, block sdk.ContentBlockStartEventContentBlockUnion) string {
-	switch block.Type {
+func (d *decoder) begin(t *wire.Turn, index int64, v gjson.Result) {
+	b := &block{kind: v.Get("type").Str}
+	d.blocks[index] = b
+	switch b.kind {
 	case "text":
-		t.text += len(block.Text)
-		return block.Text
+		t.Text(wire.Raw(v.Get("text")))
+	case "thinking":
+		t.Reasoning(wire.Raw(v.Get("thinking")))
+	case "redacted_thinking":
+		t.Reasoning(wire.Raw(v.Get("data")))
 	case "tool_use":
-		t.calls.Add(wire.Piece{Index: index, ID: block.ID, Name: block.Name})
-		if raw := strings.TrimSpace(block.JSON.Input.Raw()); raw != "" && raw != "null" && raw != "{}" {
-			t.inputs[index] = raw
+		t.ToolCall(wire.Piece{Index: index, ID: wire.Raw(v.Get("id")), Name: wire.Raw(v.Get("name"))})
+		switch whole := v.Get("input"); {
+		case whole.IsObject() && len(whole.Map()) > 0:
+			b.input = whole.Raw
+		case whole.Type == gjson.String:
+			b.input = wire.Raw(whole)
 		}
 	}
-	return ""
 }
 
-// used is what the provider reported. On a cut the input is known from message_start already; the
-// output, which message_start only begins to count, is estimated.
-func (t *turn) used() llm.Usage {
-	u := llm.Usage{InputTokens: t.input, OutputTokens: t.output}
-	if t.input == 0 {
-		u.InputTokens, u.Estimated = llm.EstimateInput(t.req), true
+func (d *decoder) delta(t *wire.Turn, index int64, v gjson.Result) {
+	b := d.blocks[index]
+	switch v.Get("type").Str {
+	case "text_delta":
+		t.Text(wire.Raw(v.Get("text")))
+	case "thinking_delta":
+		t.Reasoning(wire.Raw(v.Get("thinking")))
+	case "input_json_delta":
+		piece := wire.Raw(v.Get("partial_json"))
+		if piece == "" || b != nil && b.kind != "tool_use" { // tools that the provider runs by itself are its own affair
+			return
+		}
+		if b != nil {
+			b.pieces = true
+		}
+		t.ToolCall(wire.Piece{Index: index, Arguments: piece})
 	}
-	if !t.reported {
-		u.OutputTokens, u.Estimated = int64(t.text+t.calls.Bytes()+3)/4, true
-	}
-	return u
 }
 
-func finishReason(sent sdk.StopReason) llm.FinishReason {
-	switch sent {
-	case sdk.StopReasonToolUse:
-		return llm.FinishToolCalls
-	case sdk.StopReasonMaxTokens, sdk.StopReasonModelContextWindowExceeded:
-		return llm.FinishLength
-	case sdk.StopReasonRefusal:
-		return llm.FinishFilter
-	case sdk.StopReasonEndTurn, sdk.StopReasonStopSequence, sdk.StopReasonPauseTurn:
-		return llm.FinishStop
-	}
-	return llm.FinishStop // a word newer than this list
+// input counts what was read from a cache and written to it too: it is billed.
+func input(u gjson.Result) int64 {
+	return wire.Tokens(u.Get("input_tokens")) + wire.Tokens(u.Get("cache_creation_input_tokens")) + wire.Tokens(u.Get("cache_read_input_tokens"))
 }

@@ -12,7 +12,6 @@ import (
 
 	sdk "github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
-	"github.com/openai/openai-go/v3/packages/ssestream"
 
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/llm/wire"
@@ -28,14 +27,15 @@ type Config struct {
 	APIKey      string        // empty: no Authorization header, as local servers want it
 	BaseURL     string        // with the version path, "https://host/v1"; empty: OpenAI's own
 	HTTPClient  *http.Client  // nil: one of its own
-	IdleTimeout time.Duration // no byte for so long fails as timeout; zero: 60 s
+	IdleTimeout time.Duration // no byte for so long fails as timeout, only heartbeats for three times that; zero: 60 s
+	FinishWait  time.Duration // how long the usage may be in coming after the answer; zero: 2 s
 }
 
 // Provider streams turns. It is safe for concurrent use and keeps no state between turns.
 type Provider struct {
 	client sdk.Client
 	redact wire.Redactor
-	idle   time.Duration
+	limits wire.Limits
 	own    bool // OpenAI itself, not a compatible server
 }
 
@@ -63,7 +63,7 @@ func New(cfg Config) *Provider {
 		// The literal, not NewClient: that one reads a dozen variables from the environment.
 		client: sdk.Client{Options: options},
 		redact: wire.NewRedactor(key),
-		idle:   cfg.IdleTimeout,
+		limits: wire.Limits{Idle: cfg.IdleTimeout, Finish: cfg.FinishWait},
 		own:    err == nil && (cfg.BaseURL == "" || base.Hostname() == ownHost),
 	}
 }
@@ -74,7 +74,7 @@ func (p *Provider) Name() string { return Name }
 // Stream streams one turn: see llm.Provider.
 func (p *Provider) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Chunk, error] {
 	return func(yield func(llm.Chunk, error) bool) {
-		ctx, call := wire.Begin(ctx, Name, p.redact, p.idle)
+		ctx, call := wire.Begin(ctx, Name, p.redact, p.limits.Within(req.Patience))
 		defer call.End()
 
 		params, err := p.params(req)
@@ -88,9 +88,7 @@ func (p *Provider) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Ch
 			yield(llm.Chunk{}, call.Failure(err, llm.Usage{}))
 			return
 		}
-		events := ssestream.NewDecoder(response)
-		defer func() { _ = events.Close() }() // the turn is over: an error here changes nothing
-		turn := newTurn(req)
-		turn.stream(call, events, yield)
+		defer func() { _ = response.Body.Close() }() // the turn is over: an error here changes nothing
+		wire.Stream(call, response.Body, &decoder{}, req, yield)
 	}
 }

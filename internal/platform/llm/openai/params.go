@@ -8,6 +8,7 @@ import (
 	"github.com/openai/openai-go/v3/shared"
 
 	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/llm/wire"
 )
 
 // params puts a request into Chat Completions words.
@@ -48,7 +49,7 @@ func messages(req llm.Request) []sdk.ChatCompletionMessageParamUnion {
 	if req.System != "" {
 		out = append(out, sdk.SystemMessage(req.System))
 	}
-	for _, m := range req.Messages {
+	for _, m := range merged(wire.Conversation(req.Messages, sameID)) {
 		switch m.Role {
 		case llm.RoleSystem:
 			out = append(out, sdk.SystemMessage(m.Content))
@@ -67,6 +68,27 @@ func messages(req llm.Request) []sdk.ChatCompletionMessageParamUnion {
 	return out
 }
 
+func sameID(id string) string { return id }
+
+// merged joins what the same side said twice in a row: the chat templates of many local models refuse
+// roles that do not alternate.
+func merged(messages []llm.Message) []llm.Message {
+	out := make([]llm.Message, 0, len(messages))
+	for _, m := range messages {
+		last := len(out) - 1
+		isSpoken := m.Role == llm.RoleUser || m.Role == llm.RoleAssistant
+		if last < 0 || !isSpoken || out[last].Role != m.Role || len(out[last].ToolCalls) > 0 {
+			out = append(out, m)
+			continue
+		}
+		if m.Content != "" {
+			out[last].Content += "\n\n" + m.Content
+		}
+		out[last].ToolCalls = m.ToolCalls
+	}
+	return out
+}
+
 func assistant(m llm.Message) sdk.ChatCompletionMessageParamUnion {
 	if len(m.ToolCalls) == 0 {
 		return sdk.AssistantMessage(m.Content)
@@ -79,7 +101,7 @@ func assistant(m llm.Message) sdk.ChatCompletionMessageParamUnion {
 		arguments := call.Arguments
 		// The servers' chat templates parse the arguments again: malformed ones, which the model was
 		// told about in the tool's answer, would fail every later turn of the conversation.
-		if !json.Valid([]byte(arguments)) {
+		if !wire.IsObject(arguments) {
 			arguments = "{}"
 		}
 		param.ToolCalls = append(param.ToolCalls, sdk.ChatCompletionMessageToolCallUnionParam{

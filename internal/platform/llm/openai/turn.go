@@ -2,149 +2,205 @@ package openai
 
 import (
 	"bytes"
-	"encoding/json"
 
-	sdk "github.com/openai/openai-go/v3"
-	"github.com/openai/openai-go/v3/packages/ssestream"
 	"github.com/tidwall/gjson"
 
-	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/llm/wire"
 )
 
-// turn is what is known of one answer while it streams in.
-type turn struct {
-	req      llm.Request
-	model    string
-	finish   string // finish_reason as sent
-	done     bool   // [DONE] was seen
-	usage    llm.Usage
-	text     int // bytes of text so far
-	calls    wire.ToolCalls
-	reported bool // usage was sent
+// decoder reads Chat Completions chunks, and the habits of the servers that speak the format.
+type decoder struct {
+	numbered bool // a choice of the index 0 came: others are not ours
 }
 
-func newTurn(req llm.Request) *turn { return &turn{req: req, model: req.Model} }
-
-// stream yields the turn's chunks until it is complete, fails or yield wants no more.
-func (t *turn) stream(call *wire.Call, events ssestream.Decoder, yield func(llm.Chunk, error) bool) {
-	for !t.done && events.Next() {
-		data := bytes.TrimSpace(events.Event().Data)
-		switch {
-		case len(data) == 0:
-			continue
-		case bytes.HasPrefix(data, []byte("[DONE]")):
-			t.done = true
-			continue
-		}
-		if object, failed := failure(data); failed {
-			yield(llm.Chunk{}, call.StreamFailure(object, t.used()))
-			return
-		}
-		var chunk sdk.ChatCompletionChunk
-		if err := json.Unmarshal(data, &chunk); err != nil {
-			yield(llm.Chunk{}, call.Failure(&llm.Error{
-				Provider: Name, Class: llm.ClassOverloaded, Detail: "sent a piece of the stream that is not JSON",
-			}, t.used()))
-			return
-		}
-		if text := t.take(chunk); text != "" && !yield(llm.Chunk{Text: text}, nil) {
-			return
-		}
-	}
-	t.close(call, events.Err(), yield)
-}
-
-// failure finds an error object inside the stream. Some servers send "error": null along with every
-// piece, which is none.
-func failure(data []byte) ([]byte, bool) {
-	member := gjson.GetBytes(data, "error")
-	if member.Exists() && member.Type != gjson.Null {
-		return data, true
-	}
-	return data, gjson.GetBytes(data, "object").Str == "error"
-}
-
-// take notes what a piece says and gives its text.
-func (t *turn) take(chunk sdk.ChatCompletionChunk) string {
-	if chunk.Model != "" {
-		t.model = chunk.Model
-	}
-	// Some servers repeat the running total with every piece: the last one counts.
-	if u := chunk.Usage; u.PromptTokens > 0 || u.CompletionTokens > 0 {
-		t.reported = true
-		t.usage = llm.Usage{InputTokens: u.PromptTokens, OutputTokens: u.CompletionTokens}
-	}
-	text := ""
-	for _, choice := range chunk.Choices {
-		if choice.Index != 0 { // one choice was asked for
-			continue
-		}
-		text += choice.Delta.Content + choice.Delta.Refusal
-		for _, piece := range choice.Delta.ToolCalls {
-			index := piece.Index
-			if !piece.JSON.Index.Valid() {
-				index = -1
-			}
-			t.calls.Add(wire.Piece{Index: index, ID: piece.ID, Name: piece.Function.Name, Arguments: piece.Function.Arguments})
-		}
-		if choice.FinishReason != "" {
-			t.finish = choice.FinishReason
-		}
-	}
-	t.text += len(text)
-	return text
-}
-
-// close ends the turn. What was finished stays finished, even if the connection broke right after it
-// and the usage has to be estimated; what was not finished is a cut stream.
-func (t *turn) close(call *wire.Call, err error, yield func(llm.Chunk, error) bool) {
+// Decode reads one event into the turn.
+func (d *decoder) Decode(t *wire.Turn, e wire.Event) {
+	data := bytes.TrimSpace(e.Data)
 	switch {
-	case t.finish == "error": // a gateway's word for its own upstream breaking off
-		yield(llm.Chunk{}, call.Cut(t.used()))
-		return
-	case t.done || t.finish != "":
-	case err != nil:
-		yield(llm.Chunk{}, call.Failure(err, t.used()))
-		return
+	case len(data) == 0:
+	case len(data) >= 6 && bytes.EqualFold(data[:6], []byte("[DONE]")):
+		t.End()
+	case !gjson.ValidBytes(data):
+		if data[0] == '{' || data[0] == '[' {
+			data = []byte(`{"error":"sent a piece of the stream that is not JSON"}`)
+		}
+		t.Fail(data)
+	case e.Type == "error":
+		t.Fail(data)
 	default:
-		yield(llm.Chunk{}, call.Cut(t.used()))
+		d.event(t, gjson.ParseBytes(data), 0)
+	}
+}
+
+// maxLists bounds lists in lists.
+const maxLists = 4
+
+func (d *decoder) event(t *wire.Turn, v gjson.Result, depth int) {
+	if v.IsArray() && depth < maxLists { // Gemini's endpoint wraps errors in a list
+		v.ForEach(func(_, item gjson.Result) bool {
+			d.event(t, item, depth+1)
+			return true
+		})
 		return
 	}
-	reason := finishReason(t.finish)
-	calls := t.calls.Complete(reason)
-	if len(calls) > 0 && reason == llm.FinishStop { // some servers say "stop" although tools were called
-		reason = llm.FinishToolCalls
+	choices := v.Get("choices")
+	isAnswer := choices.IsArray() && len(choices.Array()) > 0
+	switch {
+	case wire.IsError(v, isAnswer):
+		t.Fail([]byte(v.Raw))
+		return
+	case !isAnswer && wire.IsSuspect(v):
+		t.Suspect([]byte(v.Raw))
 	}
-	for i := range calls {
-		if !yield(llm.Chunk{ToolCall: &calls[i]}, nil) {
+	t.Model(v.Get("model").Str)
+	for _, c := range choices.Array() {
+		if !d.isOurs(c) {
+			continue
+		}
+		if wire.IsError(c, true) {
+			t.Fail([]byte(c.Raw))
 			return
 		}
+		choice(t, c)
+		usage(t, c.Get("usage"))
 	}
-	yield(llm.Chunk{Done: &llm.Done{Reason: reason, Usage: t.used(), Model: t.model}}, nil)
+	usage(t, v.Get("usage"))
+	usage(t, v.Get("x_groq.usage"))
 }
 
-// used is what the provider reported, or an estimate of what came so far.
-func (t *turn) used() llm.Usage {
-	if t.reported {
-		return t.usage
+// isOurs reports whether a choice is the one that was asked for: that of the index 0. Some servers number the
+// pieces instead.
+func (d *decoder) isOurs(c gjson.Result) bool {
+	if c.Get("index").Int() == 0 {
+		d.numbered = true
 	}
-	return llm.Usage{
-		InputTokens:  llm.EstimateInput(t.req),
-		OutputTokens: int64(t.text+t.calls.Bytes()+3) / 4,
-		Estimated:    true,
+	return !d.numbered || c.Get("index").Int() == 0
+}
+
+func choice(t *wire.Turn, c gjson.Result) {
+	delta := c.Get("delta")
+	if !delta.IsObject() {
+		// The whole message, or a piece of the older format; what has come in pieces is not taken again.
+		if delta = c.Get("message"); !delta.IsObject() || t.HasContent() {
+			delta = gjson.Result{}
+		}
+		t.Text(wire.Raw(c.Get("text")))
+	}
+	content(t, delta.Get("content"), 0)
+	t.Refusal(wire.Raw(delta.Get("refusal")))
+	for _, name := range []string{"reasoning_content", "reasoning", "thinking", "reasoning_details"} { // the same under several names
+		if piece := delta.Get(name); piece.Type == gjson.String && piece.Str != "" || piece.IsArray() || piece.IsObject() {
+			thinking(t, piece, 0)
+			break
+		}
+	}
+	calls(t, delta)
+	t.Finish(c.Get("finish_reason").Str)
+}
+
+// content takes text that is a string, a part with a type, or a list of parts.
+func content(t *wire.Turn, v gjson.Result, depth int) {
+	switch {
+	case depth > maxLists:
+	case v.IsArray():
+		v.ForEach(func(_, part gjson.Result) bool {
+			content(t, part, depth+1)
+			return true
+		})
+	case v.IsObject():
+		switch v.Get("type").Str {
+		case "", "text", "output_text":
+			text := v.Get("text")
+			if text.IsObject() {
+				text = text.Get("value")
+			}
+			t.Text(wire.Raw(text))
+		case "refusal":
+			t.Refusal(wire.Raw(v.Get("refusal")))
+		case "thinking", "reasoning", "reasoning_text":
+			thinking(t, v, depth+1)
+		}
+	default:
+		t.Text(wire.Raw(v))
 	}
 }
 
-func finishReason(sent string) llm.FinishReason {
-	switch sent {
-	case "tool_calls", "function_call":
-		return llm.FinishToolCalls
-	case "length":
-		return llm.FinishLength
-	case "content_filter":
-		return llm.FinishFilter
-	default: // "stop", "eos", and none at all before [DONE]
-		return llm.FinishStop
+// thinking takes what the model thinks, in the same shapes.
+func thinking(t *wire.Turn, v gjson.Result, depth int) {
+	switch {
+	case depth > maxLists:
+	case v.IsArray():
+		v.ForEach(func(_, part gjson.Result) bool {
+			thinking(t, part, depth+1)
+			return true
+		})
+	case v.IsObject():
+		for _, name := range []string{"thinking", "reasoning", "text", "summary", "content", "data"} {
+			if inner := v.Get(name); inner.Exists() {
+				thinking(t, inner, depth+1)
+				return
+			}
+		}
+	default:
+		t.Reasoning(wire.Raw(v))
 	}
+}
+
+func calls(t *wire.Turn, delta gjson.Result) {
+	pieces := delta.Get("tool_calls")
+	if pieces.IsObject() {
+		call(t, pieces)
+		return
+	}
+	for _, piece := range pieces.Array() {
+		if piece.IsObject() {
+			call(t, piece)
+		}
+	}
+	if old := delta.Get("function_call"); old.IsObject() { // the format before tools
+		t.ToolCall(wire.Piece{Index: 0, Name: wire.Raw(old.Get("name")), Arguments: arguments(old.Get("arguments"))})
+	}
+}
+
+func call(t *wire.Turn, piece gjson.Result) {
+	index := int64(-1)
+	if v := piece.Get("index"); v.Type == gjson.Number || v.Type == gjson.String && v.Str != "" {
+		index = max(v.Int(), 0)
+	}
+	function := piece.Get("function")
+	if !function.IsObject() {
+		function = piece
+	}
+	t.ToolCall(wire.Piece{
+		Index: index, ID: wire.Raw(piece.Get("id")), Name: wire.Raw(function.Get("name")), Arguments: arguments(function.Get("arguments")),
+	})
+}
+
+// arguments are JSON in a string; some servers send the object itself.
+func arguments(v gjson.Result) string {
+	if v.IsObject() {
+		return v.Raw
+	}
+	return wire.Raw(v)
+}
+
+func usage(t *wire.Turn, u gjson.Result) {
+	if !u.IsObject() {
+		return
+	}
+	input, output := count(u, "prompt_tokens", "input_tokens"), count(u, "completion_tokens", "output_tokens")
+	// Some providers leave thinking out of the completion and count it in the total alone. It is billed.
+	if total := wire.Tokens(u.Get("total_tokens")); input > 0 && total-input > output {
+		output = total - input
+	}
+	t.Usage(input, output)
+}
+
+func count(u gjson.Result, names ...string) int64 {
+	for _, name := range names {
+		if n := wire.Tokens(u.Get(name)); n > 0 {
+			return n
+		}
+	}
+	return 0
 }

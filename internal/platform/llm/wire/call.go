@@ -12,10 +12,53 @@ import (
 // DefaultIdle is how long a provider may stay silent when the configuration does not say.
 const DefaultIdle = 60 * time.Second
 
+// heartbeatFactor is how many times the idle time a provider may take for the next piece of its answer
+// while it says by heartbeats that it is there: some models think for minutes before the first word.
+const heartbeatFactor = 3
+
+// pieceFactor is how much longer the end is waited for when the reason came with a piece of the answer.
+const pieceFactor = 3
+
+// DefaultFinishWait is how long the end of the stream may be in coming once the model has said why it
+// stopped: only the usage is due then.
+const DefaultFinishWait = 2 * time.Second
+
 // maxProblem bounds what is read of an error answer, in bytes.
 const maxProblem = 64 << 10
 
-var errIdle = errors.New("no byte from the provider for too long")
+var (
+	errIdle     = errors.New("no byte from the provider for too long")
+	errStalled  = errors.New("only heartbeats from the provider for too long")
+	errFinished = errors.New("the answer is complete")
+)
+
+// Limits bound how long a provider may take. Only waiting for the provider counts.
+type Limits struct {
+	Idle time.Duration // without a byte; zero or less: DefaultIdle
+	// Stall is without a piece of the answer, whatever heartbeats come; zero or less: three times Idle.
+	Stall time.Duration
+	// Finish is from the reason for which the model stopped to the end of the stream; zero or less:
+	// DefaultFinishWait.
+	Finish time.Duration
+}
+
+// Within returns the limits for a request that may not wait longer than patience for a piece of its
+// answer; zero or less: as they are.
+func (l Limits) Within(patience time.Duration) Limits {
+	if l.Idle <= 0 {
+		l.Idle = DefaultIdle
+	}
+	if l.Stall <= 0 {
+		l.Stall = heartbeatFactor * l.Idle
+	}
+	if l.Finish <= 0 {
+		l.Finish = DefaultFinishWait
+	}
+	if patience > 0 {
+		l.Idle, l.Stall = min(l.Idle, patience), min(l.Stall, patience)
+	}
+	return l
+}
 
 // Call is one request to a provider. It belongs to one goroutine, which must End it.
 type Call struct {
@@ -24,35 +67,72 @@ type Call struct {
 	parent   context.Context // held because a Call lives exactly as long as the request made with it
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
-	idle     time.Duration
-	timer    *time.Timer
+	limits   Limits
+	left     time.Duration // until the next piece of the answer is overdue
+	finished time.Duration // how long the end may be in coming, once the model has said why it stopped; zero: it has not
 }
 
-// Begin starts a call and gives the context to make its request with. That context ends with ctx,
-// with End, or when the provider is silent for idle (zero or less: DefaultIdle).
-func Begin(ctx context.Context, provider string, redact Redactor, idle time.Duration) (context.Context, *Call) {
-	if idle <= 0 {
-		idle = DefaultIdle
-	}
-	c := &Call{provider: provider, redact: redact, parent: ctx, idle: idle}
+// Begin starts a call and returns the context to make its request with. That context ends with ctx,
+// with End, or when a limit passes.
+func Begin(ctx context.Context, provider string, redact Redactor, limits Limits) (context.Context, *Call) {
+	limits = limits.Within(0)
+	c := &Call{provider: provider, redact: redact, parent: ctx, limits: limits, left: limits.Stall}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
-	c.timer = time.AfterFunc(idle, func() { c.cancel(errIdle) })
-	c.timer.Stop()
 	return c.ctx, c
+}
+
+// wait runs fn, which waits for the provider, until a limit passes.
+func (c *Call) wait(fn func()) {
+	limit, why := c.limits.Idle, errIdle
+	switch {
+	case c.finished > 0:
+		limit, why = c.left, errFinished
+	case c.left < limit:
+		limit, why = c.left, errStalled
+	}
+	// One timer for each wait: its reason must not change under it.
+	timer := time.AfterFunc(limit, func() { c.cancel(why) })
+	began := time.Now()
+	fn()
+	timer.Stop()
+	c.left -= time.Since(began)
+}
+
+// progress notes that a piece of the answer came.
+func (c *Call) progress() {
+	c.left = c.limits.Stall
+	if c.finished > 0 {
+		c.left = c.finished
+	}
+}
+
+// finish notes that the model has said why it stopped: from then on little is awaited. Said with a piece of
+// the answer, it may be the habit of a server that says it with each.
+func (c *Call) finish(withPiece bool) {
+	c.finished = c.limits.Finish
+	if withPiece {
+		c.finished *= pieceFactor
+	}
+	c.progress()
+}
+
+// resume notes that the answer goes on, whatever was said before.
+func (c *Call) resume() {
+	c.finished = 0
+	c.progress()
 }
 
 // End releases the call and aborts what is still open of it.
 func (c *Call) End() {
-	c.timer.Stop()
 	c.cancel(context.Canceled)
 }
 
 // Middleware fits the SDKs' middleware. It watches the answer's headers and body for silence and
 // turns every answer that is not an event stream into an *llm.Error.
 func (c *Call) Middleware(req *http.Request, next func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-	c.timer.Reset(c.idle)
-	resp, err := next(req)
-	c.timer.Stop()
+	var resp *http.Response
+	var err error
+	c.wait(func() { resp, err = next(req) })
 	if err != nil || resp == nil {
 		return resp, err
 	}
@@ -82,11 +162,9 @@ type watchedBody struct {
 	call *Call
 }
 
-// Read reads, and ends the call when the provider stays silent.
-func (b *watchedBody) Read(p []byte) (int, error) {
-	b.call.timer.Reset(b.call.idle)
-	n, err := b.ReadCloser.Read(p)
-	b.call.timer.Stop()
+// Read reads, and ends the call when a limit passes.
+func (b *watchedBody) Read(p []byte) (n int, err error) {
+	b.call.wait(func() { n, err = b.ReadCloser.Read(p) })
 	return n, err
 }
 

@@ -14,17 +14,35 @@ import (
 var (
 	accountWords = []string{
 		"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "access_terminated",
+		"insufficient_balance", "insufficient_user_quota", "arrearage", "exceeded_current_quota_error",
 	}
-	authWords       = []string{"invalid_api_key", "authentication_error", "permission_error", "invalid_authentication"}
-	rateWords       = []string{"rate_limit_exceeded", "rate_limit_error", "too_many_requests"}
-	timeoutWords    = []string{"timeout_error", "timeout"}
-	overloadedWords = []string{"overloaded_error", "api_error", "server_error", "internal_server_error", "internal_error", "service_unavailable"}
-	requestWords    = []string{"invalid_request_error", "not_found_error", "model_not_found", "request_too_large", "bad_request"}
+	authWords = []string{
+		"invalid_api_key", "authentication_error", "permission_error", "invalid_authentication", "invalidapikey", "unauthenticated",
+		"permission_denied", "unauthorized", "invalid_authentication_error",
+	}
+	rateWords = []string{
+		"rate_limit_exceeded", "rate_limit_error", "too_many_requests", "resource_exhausted", "throttling", "throttlingexception",
+		"throttling.ratequota", "rate_limit_reached_error", "rate_limit", "tokens", "requests",
+	}
+	timeoutWords    = []string{"timeout_error", "timeout", "deadline_exceeded"}
+	overloadedWords = []string{
+		"overloaded_error", "api_error", "server_error", "internal_server_error", "internal_error", "service_unavailable", "unavailable",
+		"internal", "over_capacity", "engine_overloaded_error", "service_unavailable_error", "internalerror", "serviceunavailableexception",
+		"upstream_error", "bad_gateway",
+	}
+	requestWords = []string{
+		"invalid_request_error", "not_found_error", "model_not_found", "request_too_large", "bad_request", "invalid_argument", "not_found",
+		"failed_precondition", "content_filter", "content_policy_violation", "responsibleaipolicyviolation", "data_inspection_failed",
+		"invalid_prompt", "validation_error", "validationexception", "invalidparameter", "unprocessable_entity_error", "badrequesterror",
+	}
 
-	contextCodes    = []string{"context_length_exceeded", "model_context_window_exceeded"}
-	contextPhrases  = []string{"maximum context length", "prompt is too long", "context length exceeded", "exceeds the context window", "exceed context limit", "exceeds the available context size"}
-	accountPhrases  = []string{"credit balance is too low"}
-	overloadPhrases = []string{"overloaded"}
+	contextCodes   = []string{"context_length_exceeded", "model_context_window_exceeded"}
+	contextPhrases = []string{
+		"maximum context length", "prompt is too long", "context length exceeded", "exceeds the context window", "exceed context limit",
+		"exceeds the available context size", "exceeds the maximum number of tokens", "input is too long for requested model",
+	}
+	accountPhrases  = []string{"credit balance is too low", "insufficient balance"}
+	overloadPhrases = []string{"overloaded", "over capacity"}
 )
 
 // classify gives the class of a failure from the provider's words and the HTTP status; status zero:

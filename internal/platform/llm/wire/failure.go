@@ -26,6 +26,11 @@ func (c *Call) refusal(resp *http.Response, body []byte) *llm.Error {
 	case resp.StatusCode >= http.StatusMultipleChoices && resp.StatusCode < http.StatusBadRequest:
 		failure.Detail = "answered with a redirect, which is not followed: is the base URL right?"
 	case failure.Detail != "" && p.structured:
+	case p.isJSON: // of no known shape: raw JSON helps nobody
+		failure.Detail = http.StatusText(resp.StatusCode)
+		if resp.StatusCode < http.StatusMultipleChoices {
+			failure.Detail = "answered without an event stream: is the base URL right?"
+		}
 	case resp.StatusCode < http.StatusMultipleChoices:
 		failure.Detail = "answered without an event stream: is the base URL right?"
 	case failure.Detail == "", strings.HasPrefix(failure.Detail, "<"): // a proxy's HTML page helps nobody
@@ -34,12 +39,14 @@ func (c *Call) refusal(resp *http.Response, body []byte) *llm.Error {
 	return failure
 }
 
-// StreamFailure is the failure of an error object that came inside an event stream.
+// StreamFailure is the failure of an error object, or text, that came inside an event stream.
 func (c *Call) StreamFailure(object []byte, used llm.Usage) error {
 	p := parseProblem(object)
-	return c.Failure(&llm.Error{
-		Provider: c.provider, Class: classify(0, p), Status: p.status, Detail: c.redact.Detail(p.message),
-	}, used)
+	detail := c.redact.Detail(p.message)
+	if detail == "" {
+		detail = "failed in the middle of the stream without saying why"
+	}
+	return c.Failure(&llm.Error{Provider: c.provider, Class: classify(0, p), Status: p.status, Detail: detail}, used)
 }
 
 // Cut is the failure of a stream that ended before the turn did.
@@ -57,7 +64,10 @@ func (c *Call) Failure(err error, used llm.Usage) error {
 	switch {
 	case errors.Is(context.Cause(c.ctx), errIdle):
 		failure.Class, failure.Cause = llm.ClassTimeout, errIdle
-		failure.Detail = "sent no byte for " + c.idle.String()
+		failure.Detail = "sent no byte for " + c.limits.Idle.String()
+	case errors.Is(context.Cause(c.ctx), errStalled):
+		failure.Class, failure.Cause = llm.ClassTimeout, errStalled
+		failure.Detail = "sent nothing of its answer for " + c.limits.Stall.String()
 	case errors.As(err, &own):
 		own.Usage = used
 		return own

@@ -118,7 +118,7 @@ func respond(c *Call, b io.ReadCloser) (*http.Response, error) {
 func TestOnlyTheProvidersSilenceCounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ctx, c := Begin(t.Context(), "x", NewRedactor(), time.Minute)
+		ctx, c := Begin(t.Context(), "x", NewRedactor(), Limits{Idle: time.Minute})
 		defer c.End()
 		data := make(chan string, 1)
 		resp, err := respond(c, body{ctx, data})
@@ -149,7 +149,7 @@ func TestOnlyTheProvidersSilenceCounts(t *testing.T) {
 func TestTheCallersContextComesFirst(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	_, c := Begin(ctx, "x", NewRedactor(), 0)
+	_, c := Begin(ctx, "x", NewRedactor(), Limits{})
 	defer c.End()
 	cancel()
 	for _, err := range []error{io.EOF, &llm.Error{Class: llm.ClassAuth}, context.Canceled} {
@@ -162,7 +162,7 @@ func TestTheCallersContextComesFirst(t *testing.T) {
 
 func TestEndAbortsTheRequest(t *testing.T) {
 	t.Parallel()
-	ctx, c := Begin(t.Context(), "x", NewRedactor(), 0)
+	ctx, c := Begin(t.Context(), "x", NewRedactor(), Limits{})
 	resp, err := respond(c, body{ctx, nil})
 	if err != nil {
 		t.Fatal(err)
