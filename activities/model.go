@@ -86,7 +86,9 @@ func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, er
 	if held != "" {
 		return ModelTurn{Held: held}, nil
 	}
-	s := &streaming{activities: a, call: in, attempt: turn.Attempt, prompt: p, began: time.Now(), ticket: turn.Opening}
+	s := &streaming{
+		activities: a, call: in, attempt: turn.Attempt, prompt: p, showsReasoning: config.Config.ShowReasoning, began: time.Now(), ticket: turn.Opening,
+	}
 	taken, err := s.run(ctx)
 	if err != nil {
 		return ModelTurn{}, err
@@ -101,8 +103,11 @@ type streaming struct {
 	attempt    int
 	prompt     prompt
 	began      time.Time
+	// showsReasoning puts what the model thinks into the run's log.
+	showsReasoning bool
 
 	text       strings.Builder
+	reasoned   int // bytes of what the model thought, and that can be read
 	calls      []llm.ToolCall
 	done       *llm.Done
 	ticket     *stream.Ticket // of the last event
@@ -128,6 +133,7 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 		step.ToolCalls = append(step.ToolCalls, call)
 	}
 	step.CutBy = s.cutBy()
+	step.ProviderData = encodeProviderData(s.done, s.calls)
 	taken, err := a.Runs.RecordStep(ctx, step, s.last...)
 	if err != nil {
 		return runs.Taken{}, s.failed(ctx, err)
@@ -193,19 +199,31 @@ func (s *streaming) take(ctx context.Context, chunk llm.Chunk) error {
 		}
 		text := storable.Text(chunk.Text)
 		s.text.WriteString(text)
-		ticket, err := s.activities.Log.Add(ctx, s.call.RunID, event.Draft{Type: event.MessageDelta, Data: event.Delta{
-			MessageID: runs.MessageID(s.call.RunID, s.call.Step), Step: s.call.Step, Attempt: s.attempt, Text: text,
-		}})
-		if err != nil {
-			return err
+		return s.log(ctx, event.MessageDelta, text)
+	case chunk.Reasoning != "":
+		markWorking(ctx)
+		s.reasoned += len(chunk.Reasoning)
+		if s.showsReasoning {
+			return s.log(ctx, event.ReasoningDelta, storable.Text(chunk.Reasoning))
 		}
-		s.ticket = ticket
+	case chunk.Working:
+		markWorking(ctx)
 	case chunk.ToolCall != nil:
 		s.calls = append(s.calls, *chunk.ToolCall)
 	case chunk.Done != nil:
 		s.done = chunk.Done
 	}
 	return nil
+}
+
+func (s *streaming) log(ctx context.Context, typ event.Type, text string) error {
+	ticket, err := s.activities.Log.Add(ctx, s.call.RunID, event.Draft{Type: typ, Data: event.Delta{
+		MessageID: runs.MessageID(s.call.RunID, s.call.Step), Step: s.call.Step, Attempt: s.attempt, Text: text,
+	}})
+	if err == nil {
+		s.ticket = ticket
+	}
+	return err
 }
 
 // withdraw takes the last deltas out of the group commit, for the step's own transaction.
@@ -284,6 +302,6 @@ func (s *streaming) billed(cause error) llm.Usage {
 		return u
 	}
 	return llm.Usage{
-		InputTokens: llm.EstimateInput(s.prompt.request), OutputTokens: llm.EstimateTokens(s.text.String()), Estimated: true,
+		InputTokens: llm.EstimateInput(s.prompt.request), OutputTokens: int64(s.text.Len()+s.reasoned+3) / 4, Estimated: true,
 	}
 }

@@ -39,7 +39,7 @@ func (a *Activities) prompt(ctx context.Context, t runs.Turn, config agents.Conf
 	}
 	for _, step := range t.Steps {
 		messages = append(messages, injected(t.Messages, step.Number)...)
-		messages = append(messages, recorded(step)...)
+		messages = append(messages, recorded(step, provider.Name()+"/"+model)...)
 	}
 	messages = append(messages, injected(t.Messages, in.Step)...)
 	offered, err := a.offered(config)
@@ -91,11 +91,16 @@ func injected(all []runs.LiveMessage, step int) []llm.Message {
 	return messages
 }
 
-func recorded(step runs.Step) []llm.Message {
-	said := llm.Message{Role: llm.RoleAssistant, Content: step.Content}
+// recorded returns a step as the model is shown it. What its provider wants back is there for the same model alone.
+func recorded(step runs.Step, model string) []llm.Message {
+	var data providerData
+	if step.Model == model {
+		data = decodeProviderData(step.ProviderData)
+	}
+	said := llm.Message{Role: llm.RoleAssistant, Content: step.Content, ProviderData: data.Turn}
 	var results []llm.Message
 	for _, c := range step.ToolCalls {
-		said.ToolCalls = append(said.ToolCalls, llm.ToolCall{ID: c.CallID, Name: c.Name, Arguments: argumentsOf(c)})
+		said.ToolCalls = append(said.ToolCalls, llm.ToolCall{ID: c.CallID, Name: c.Name, Arguments: argumentsOf(c), ProviderData: data.Calls[c.Position]})
 		results = append(results, llm.Message{
 			Role: llm.RoleTool, Content: c.Result, ToolCallID: c.CallID, ToolName: c.Name, IsError: c.Status != runs.ToolCompleted,
 		})

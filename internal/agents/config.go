@@ -16,6 +16,7 @@ type Config struct {
 	Model              string    `json:"model,omitempty" validate:"max=128" default:"default" example:"openai/gpt-4.1-mini" description:"provider/model, a provider for its default model, or default."`
 	Instructions       string    `json:"instructions,omitempty" validate:"max=32000" description:"The system prompt."`
 	Tools              []ToolRef `json:"tools,omitempty" validate:"max=64,dive" description:"Tools that the model may call."`
+	ShowReasoning      bool      `json:"show_reasoning,omitempty" description:"What the model thinks is shown in the run's events (reasoning_delta) and kept there; by default it is neither."`
 	Temperature        *float64  `json:"temperature,omitempty" validate:"omitempty,min=0,max=2"`
 	MaxOutputTokens    *int      `json:"max_output_tokens,omitempty" validate:"omitempty,min=1,max=1000000" description:"Longest answer of one step, in tokens."`
 	MaxSteps           int       `json:"max_steps,omitempty" validate:"omitempty,min=1,max=100" default:"12" description:"Turns of think and act in one run."`

@@ -23,6 +23,7 @@ const (
 	RunError          Type = "run_error"           // final
 	RunCancelled      Type = "run_cancelled"       // final
 	MessageDelta      Type = "message_delta"       // a piece of the assistant's text
+	ReasoningDelta    Type = "reasoning_delta"     // a piece of what the model thinks, if its agent shows that
 	MessageCompleted  Type = "message_completed"   // the whole text of a message
 	ToolCallStarted   Type = "tool_call_started"   // with name and arguments
 	ToolCallCompleted Type = "tool_call_completed" // with result or error
@@ -35,7 +36,7 @@ const (
 // Types lists every type, for tests and for the API description.
 func Types() []Type {
 	return []Type{
-		RunStarted, RunProgress, RunCompleted, RunError, RunCancelled, MessageDelta, MessageCompleted,
+		RunStarted, RunProgress, RunCompleted, RunError, RunCancelled, MessageDelta, ReasoningDelta, MessageCompleted,
 		ToolCallStarted, ToolCallCompleted, ApprovalRequested, ApprovalResolved, MessageReceived, AttemptRestarted,
 	}
 }
@@ -85,7 +86,7 @@ func (t Type) Hook() Hook {
 		return HookError
 	case RunCancelled:
 		return HookCancel
-	case MessageDelta, MessageCompleted, ToolCallStarted, ToolCallCompleted, ApprovalRequested,
+	case MessageDelta, ReasoningDelta, MessageCompleted, ToolCallStarted, ToolCallCompleted, ApprovalRequested,
 		ApprovalResolved, MessageReceived, AttemptRestarted:
 		return HookNone
 	}

@@ -21,7 +21,7 @@ func hooks() map[event.Type]event.Hook {
 	return map[event.Type]event.Hook{
 		event.RunStarted: event.HookStart, event.RunProgress: event.HookProgress,
 		event.RunCompleted: event.HookComplete, event.RunError: event.HookError, event.RunCancelled: event.HookCancel,
-		event.MessageDelta: event.HookNone, event.MessageCompleted: event.HookNone,
+		event.MessageDelta: event.HookNone, event.ReasoningDelta: event.HookNone, event.MessageCompleted: event.HookNone,
 		event.ToolCallStarted: event.HookNone, event.ToolCallCompleted: event.HookNone,
 		event.ApprovalRequested: event.HookNone, event.ApprovalResolved: event.HookNone,
 		event.MessageReceived: event.HookNone, event.AttemptRestarted: event.HookNone,

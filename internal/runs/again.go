@@ -126,7 +126,8 @@ func (in Fork) check(steps []Step) error {
 // takeOver copies the steps of a run before the fork, what was said to it until then, and adds the new input.
 func (s *Service) takeOver(ctx context.Context, of uuid.UUID, r Run, in Fork) error {
 	var said []LiveMessage
-	if err := s.DB.Batch(ctx, copyStepsStatement(of, r.ID, in.Step), copyCallsStatement(of, r.ID, in.Step), messagesStatement(of, &said)); err != nil {
+	if err := s.DB.Batch(ctx, copyStepsStatement(of, r.ID, in.Step), copyCallsStatement(of, r.ID, in.Step),
+		copyProviderDataStatement(of, r.ID, in.Step), messagesStatement(of, &said)); err != nil {
 		return err
 	}
 	var copied []LiveMessage

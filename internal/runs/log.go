@@ -183,7 +183,8 @@ func coalesce(batch []addition) []addition {
 	for _, a := range batch {
 		delta, ok := a.draft.Data.(event.Delta)
 		if i, seen := last[a.run]; ok && seen {
-			if before, ok := joined[i].draft.Data.(event.Delta); ok && before.MessageID == delta.MessageID && before.Attempt == delta.Attempt {
+			before, ok := joined[i].draft.Data.(event.Delta)
+			if ok && joined[i].draft.Type == a.draft.Type && before.MessageID == delta.MessageID && before.Attempt == delta.Attempt {
 				before.Text += delta.Text
 				joined[i].draft.Data = before
 				continue

@@ -27,7 +27,7 @@ var unsaid = map[string]reference{
 }
 
 // hidden are the tables whose rows a tenant's own user does not even read, by a restrictive policy.
-var hidden = map[string]bool{"webhook_secrets": true, "webhook_headers": true}
+var hidden = map[string]bool{"webhook_secrets": true, "webhook_headers": true, "step_provider_data": true}
 
 // row is one row of a table, by column.
 type row map[string]any
