@@ -249,6 +249,6 @@ func show(e event.Event) {
 	case event.RunError:
 		fmt.Fprintln(os.Stderr, "failed:", d.Message)
 	case event.RunStarted, event.RunProgress, event.RunCompleted, event.RunCancelled, event.ToolCallCompleted,
-		event.ApprovalResolved, event.MessageReceived:
+		event.ApprovalResolved, event.MessageReceived, event.ReasoningDelta:
 	}
 }

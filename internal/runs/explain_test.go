@@ -259,7 +259,7 @@ func TestWhatTheEngineSaysIsExplained(t *testing.T) {
 		"a step waits for nobody":     {thinks(runs.PendingActivity{Attempt: 1, ScheduledAt: ago(0)}), &absent, nil, false, []runs.ReasonCode{runs.WhyNoWorker}},
 		"a step is under way":         {thinks(runs.PendingActivity{Attempt: 1, StartedAt: &soon}), &present, nil, true, []runs.ReasonCode{runs.WhyThinking}},
 		"the model is silent":         {thinks(runs.PendingActivity{Attempt: 1, StartedAt: ago(time.Minute)}), &present, nil, false, []runs.ReasonCode{runs.WhyProviderSlow}},
-		"it thinks silently":          {thinks(runs.PendingActivity{Attempt: 1, StartedAt: ago(time.Minute), WorkingAt: ago(time.Second)}), &present, nil, true, []runs.ReasonCode{runs.WhyThinking}},
+		"it thinks silently":          {thinks(runs.PendingActivity{Attempt: 1, StartedAt: ago(time.Minute), WorkingAt: &soon}), &present, nil, true, []runs.ReasonCode{runs.WhyThinking}},
 		"it thought before":           {thinks(runs.PendingActivity{Attempt: 1, StartedAt: ago(time.Hour), WorkingAt: ago(time.Minute)}), &present, nil, false, []runs.ReasonCode{runs.WhyProviderSlow}},
 		"an earlier attempt thought":  {thinks(runs.PendingActivity{Attempt: 2, StartedAt: ago(time.Minute), WorkingAt: ago(time.Hour)}), &present, nil, false, []runs.ReasonCode{runs.WhyProviderSlow}},
 		"a step is to be tried again": {thinks(runs.PendingActivity{Attempt: 3, LastFailure: "overloaded", FailureType: "model:overloaded", NextAttemptAt: &soon}), &present, nil, false, []runs.ReasonCode{runs.WhyRetrying}},

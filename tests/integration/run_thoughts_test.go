@@ -152,6 +152,27 @@ func TestReasoning_IsShownWhereTheAgentSaysSo(t *testing.T) {
 	}
 }
 
+// Thoughts of an attempt that broke off are taken back as text is.
+func TestReasoning_OfABrokenAttemptIsTakenBack(t *testing.T) {
+	t.Parallel()
+	s := thinking(t, fakellm.ReasoningContent,
+		fakellm.Rule{Times: 1, Reply: fakellm.Reply{Text: "Done.", Think: true, CutAfter: 2}}, fakellm.Rule{Reply: fakellm.Reply{Text: "Done.", Think: true}})
+	x := s.Start(t, harness.All).NewTenant(t, agents.Config{Model: "openai/m", ShowReasoning: true})
+	events := wholeLog(t, x, x.StartRun(t, `{"input": "compute"}`).ID)
+	thought, restarts := "", 0
+	for _, e := range events {
+		switch e.Type { //nolint:exhaustive // the others are not about thoughts
+		case event.ReasoningDelta:
+			thought += harness.Payload[event.Delta](t, e).Text
+		case event.AttemptRestarted:
+			thought, restarts = "", restarts+1
+		}
+	}
+	if restarts != 1 || thought != fakellm.Thought {
+		t.Errorf("after %d restarts the thought is %q", restarts, thought)
+	}
+}
+
 // A model that thinks for long says nothing that the log shows: it lives all the same, and its thoughts are billed.
 func TestReasoning_CountsAsLifeAndIsBilled(t *testing.T) {
 	t.Parallel()
