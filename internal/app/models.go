@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/larirun/lari/internal/platform/config"
 	"github.com/larirun/lari/internal/platform/fault"
@@ -14,8 +15,9 @@ import (
 	"github.com/larirun/lari/internal/tools"
 )
 
-// models makes a provider for every key that is there, and the built-in one.
-func models(cfg config.Models) *llm.Router {
+// models makes a provider for every key that is there, and the built-in one. A default model without a provider is an
+// error: no agent that names none could be made.
+func models(cfg config.Models) (*llm.Router, error) {
 	var ready []llm.Configured
 	if !cfg.OpenAIKey.Empty() || cfg.OpenAIBaseURL != "" {
 		p := openai.New(openai.Config{APIKey: cfg.OpenAIKey.Reveal(), BaseURL: cfg.OpenAIBaseURL})
@@ -27,7 +29,11 @@ func models(cfg config.Models) *llm.Router {
 	}
 	own := builtin.New(builtin.Config{TokensPerSecond: cfg.BuiltinTokensPerSecond})
 	ready = append(ready, llm.Configured{Provider: own, DefaultModel: "extractive"})
-	return llm.NewRouter(cfg.DefaultModel, ready...)
+	router := llm.NewRouter(cfg.DefaultModel, ready...)
+	if _, _, err := router.Resolve(llm.DefaultModel); err != nil {
+		return nil, fmt.Errorf("LARI_DEFAULT_MODEL is %s: %w", cfg.DefaultModel, err)
+	}
+	return router, nil
 }
 
 // modelCheck reports whether a model can answer here.
