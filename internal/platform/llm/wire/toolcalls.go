@@ -177,7 +177,6 @@ func identifier(sent string) string {
 	return sent
 }
 
-// wholeText is the text of a value that comes in one piece.
 // Whole returns text that Raw gave, in one piece or several, with its halves of characters put together.
 func Whole(sent string) string {
 	var j Joiner
