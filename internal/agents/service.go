@@ -22,6 +22,9 @@ type Service struct {
 	store    store
 	tools    ToolNames
 	versions *lru.Cache[versionKey, Version]
+
+	// Models says whether a model can answer here; nil: every name is taken. It is set before the service is used.
+	Models Models
 }
 
 // versionKey holds the tenant, so that a cached version is found by its own tenant only.
@@ -71,6 +74,9 @@ func (s *Service) CreateAgent(ctx context.Context, n NewAgent) (Agent, error) {
 	if err != nil {
 		return Agent{}, err
 	}
+	if err := s.checkModel(ctx, a.Config); err != nil {
+		return Agent{}, err
+	}
 	err = s.db.Tx(ctx, func(ctx context.Context) error {
 		created, err := s.store.insert(ctx, a)
 		if err != nil {
@@ -83,6 +89,13 @@ func (s *Service) CreateAgent(ctx context.Context, n NewAgent) (Agent, error) {
 		return s.store.insertVersion(ctx, a.version(caller.Actor))
 	})
 	return a, err
+}
+
+func (s *Service) checkModel(ctx context.Context, c Config) error {
+	if s.Models == nil {
+		return nil
+	}
+	return s.Models.CheckModel(ctx, c.Model, "config.model")
 }
 
 func (a *Agent) version(by string) Version {
@@ -100,6 +113,9 @@ func (s *Service) UpdateAgent(ctx context.Context, id uuid.UUID, u Update) (a Ag
 			return err
 		}
 		if newVersion {
+			if err := s.checkModel(ctx, a.Config); err != nil {
+				return err
+			}
 			if err := s.store.insertVersion(ctx, a.version(scope.From(ctx).Actor)); err != nil {
 				return err
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // accepted is what became of a run that was to be inserted.
@@ -52,7 +53,7 @@ const insertSQL = `
 // insert writes a queued run and the head of its log, if it may begin or be held, in one statement.
 // waits holds it for its thread even if that looks free.
 func (s store) insert(ctx context.Context, r Run, waits bool) (a accepted, err error) {
-	input, err := json.Marshal(r.Input)
+	input, err := storable.Marshal(r.Input)
 	if err != nil {
 		return accepted{}, fmt.Errorf("encode the input: %w", err)
 	}
