@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 )
@@ -160,18 +162,20 @@ func TestSpecsComeBackAsTheyWereWritten(t *testing.T) {
 	}
 }
 
-func TestRunIDs(t *testing.T) {
+func TestFiring_KeyIsOfScheduleTimeAndExecution(t *testing.T) {
 	t.Parallel()
-	f := Firing{Nominal: at(t, "2026-11-25T09:00:00Z"), Execution: "a"}
-	id := runID(f)
-	if id.Version() != 7 || id != runID(f) {
-		t.Errorf("%s is no UUIDv7, or another one each time", id)
+	f := Firing{ScheduleID: uuid.New(), Nominal: at(t, "2026-11-25T09:00:00Z"), Execution: "a"}
+	if f.key().Version() != 8 || f.key() != f.key() || f.nominalID().Version() != 7 {
+		t.Errorf("%s and %s are not UUIDv8 and UUIDv7", f.key(), f.nominalID())
 	}
-	if sec, nsec := id.Time().UnixTime(); sec != f.Nominal.Unix() || nsec != 0 {
-		t.Errorf("%s is of %d.%d", id, sec, nsec)
-	}
-	if other := runID(Firing{Nominal: f.Nominal, Execution: "b"}); other == id {
-		t.Error("two firings of one time share a run")
+	for _, other := range []Firing{
+		{ScheduleID: f.ScheduleID, Nominal: f.Nominal, Execution: "b"},
+		{ScheduleID: f.ScheduleID, Nominal: f.Nominal.Add(time.Second), Execution: "a"},
+		{ScheduleID: uuid.New(), Nominal: f.Nominal, Execution: "a"},
+	} {
+		if other.key() == f.key() || other.nominalID() == f.nominalID() {
+			t.Errorf("%+v and %+v are one firing", f, other)
+		}
 	}
 }
 
