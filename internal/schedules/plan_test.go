@@ -116,6 +116,7 @@ func TestSkippedTimes(t *testing.T) {
 
 func TestSpecsAreRefusedWithAReason(t *testing.T) {
 	t.Parallel()
+	far, epoch := clock.At(at(t, "9999-12-31T23:59:59Z")), clock.At(at(t, "1969-12-31T23:59:59Z"))
 	early, late := clock.At(at(t, "2020-01-01T00:00:00Z")), clock.At(at(t, "2098-01-01T00:00:00Z"))
 	for name, c := range map[string]struct {
 		spec        Spec
@@ -131,6 +132,10 @@ func TestSpecsAreRefusedWithAReason(t *testing.T) {
 		"too often together": {Spec{Every: []Every{{EverySeconds: 60}, {EverySeconds: 60, OffsetSeconds: 30}}}, "spec", "min_interval"},
 		"never":              {Spec{Cron: []string{"0 0 30 2 *"}}, "spec", "never"},
 		"over":               {Spec{Cron: []string{"@daily"}, EndAt: &early}, "spec", "never"},
+		"over since ever":    {Spec{Cron: []string{"@daily"}, EndAt: &clock.Time{}}, "spec.end_at", "range"},
+		"never over":         {Spec{Cron: []string{"@daily"}, EndAt: &far}, "spec.end_at", "range"},
+		"never begun":        {Spec{Cron: []string{"@daily"}, StartAt: &far}, "spec.start_at", "range"},
+		"begun before time":  {Spec{Cron: []string{"@daily"}, StartAt: &epoch}, "spec.start_at", "range"},
 		"backwards":          {Spec{Cron: []string{"@daily"}, StartAt: &late, EndAt: &early}, "spec.end_at", "gt"},
 	} {
 		_, err := c.spec.Compile(Rules{MinInterval: time.Minute}, time.Now())

@@ -24,8 +24,8 @@ type Spec struct {
 	Every         []Every     `json:"every,omitempty" validate:"max=20,dive" description:"Intervals. They are counted in time that passes, not by the clock of the zone."`
 	TimeZone      string      `json:"time_zone,omitempty" validate:"max=64" default:"UTC" example:"Europe/Berlin" description:"IANA name of the zone by whose clock cron expressions are read. A time that this clock skips has no firing. Of one that it shows twice only the first is a firing, unless the expression leaves no hour of the day out, such as */5 * * * *: that is an interval, which goes on in time that passes."`
 	JitterSeconds int         `json:"jitter_seconds,omitempty" validate:"min=0,max=86400" description:"Firings are put off by up to so many seconds, each by its own share, never beyond the next."`
-	StartAt       *clock.Time `json:"start_at,omitempty" description:"No firing before this time."`
-	EndAt         *clock.Time `json:"end_at,omitempty" description:"No firing after this time."`
+	StartAt       *clock.Time `json:"start_at,omitempty" description:"No firing before this time, which lies in the years 1970 to 2100."`
+	EndAt         *clock.Time `json:"end_at,omitempty" description:"No firing after this time, which lies in the years 1970 to 2100."`
 }
 
 // Rules are what specs are held to beside their form.
@@ -69,6 +69,10 @@ func (s Spec) Compile(rules Rules, now time.Time) (Plan, error) {
 	switch {
 	case len(p.Calendars)+len(p.Intervals) == 0:
 		return Plan{}, fault.InvalidField(specField+".cron", "required", "is required, or every in its place")
+	case s.StartAt != nil && !inRange(p.StartAt):
+		return Plan{}, fault.InvalidField(specField+".start_at", "range", "must be in the years 1970 to %d", lastYear)
+	case s.EndAt != nil && !inRange(p.EndAt):
+		return Plan{}, fault.InvalidField(specField+".end_at", "range", "must be in the years 1970 to %d; leave it out if there is no end", lastYear)
 	case !p.EndAt.IsZero() && !p.EndAt.After(p.StartAt):
 		return Plan{}, fault.InvalidField(specField+".end_at", "gt", "must be after start_at")
 	}
@@ -93,6 +97,9 @@ func second(t *clock.Time) time.Time {
 	}
 	return t.Truncate(time.Second)
 }
+
+// inRange reports whether Temporal can hold a bound, and tell it from none.
+func inRange(t time.Time) bool { return t.Year() >= 1970 && t.Year() <= lastYear }
 
 // check refuses plans that never fire, or too often.
 func (p Plan) check(rules Rules, now time.Time) error {
