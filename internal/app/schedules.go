@@ -21,7 +21,10 @@ func (a *App) joinSchedules(m meter) {
 		Rules: schedules.Rules{MinInterval: a.cfg.Schedules.MinInterval},
 	})
 	a.Agents.InUse = func(ctx context.Context, agent agents.Agent) error {
-		return a.Schedules.CheckUnused(ctx, schedules.Reference{AgentID: agent.ID, AgentSlug: agent.Slug})
+		if err := a.Schedules.CheckUnused(ctx, schedules.Reference{AgentID: agent.ID, AgentSlug: agent.Slug}); err != nil {
+			return err
+		}
+		return a.Webhooks.CheckUnused(ctx, agent.ID)
 	}
 	a.Threads.InUse = func(ctx context.Context, thread uuid.UUID) error {
 		return a.Schedules.CheckUnused(ctx, schedules.Reference{ThreadID: thread})

@@ -171,7 +171,7 @@ func TestSpecsComeBackAsTheyWereWritten(t *testing.T) {
 func TestFiring_KeyIsOfScheduleTimeAndExecution(t *testing.T) {
 	t.Parallel()
 	f := Firing{ScheduleID: uuid.New(), Nominal: at(t, "2026-11-25T09:00:00Z"), Execution: "a"}
-	if f.key().Version() != 8 || f.key() != f.key() || f.nominalID().Version() != 7 {
+	if again := f; f.key().Version() != 8 || again.key() != f.key() || f.nominalID().Version() != 7 {
 		t.Errorf("%s and %s are not UUIDv8 and UUIDv7", f.key(), f.nominalID())
 	}
 	for _, other := range []Firing{

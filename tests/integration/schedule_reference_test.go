@@ -76,6 +76,12 @@ func TestDelete_NamesTheSchedulesThatUseIt(t *testing.T) {
 		x.Do(t, "DELETE", path+"?force=true", nil).Want(t, 204)
 		x.Do(t, "GET", path, nil).WantProblem(t, 404, "not_found")
 	}
+	heard := newAgent(t, x, "heard")
+	endpoint := resource(t, x, "/v1/webhooks", fmt.Sprintf(`{"url": "https://example.com/hook", "events": ["run_completed"], "agent": %q}`, heard))
+	if p := x.Do(t, "DELETE", "/v1/agents/"+heard.String(), nil).WantProblem(t, 409, "conflict"); !strings.Contains(p.Detail, endpoint.String()) {
+		t.Errorf("an agent of a webhook: %s", p.Detail)
+	}
+	x.Do(t, "DELETE", "/v1/agents/"+heard.String()+"?force=true", nil).Want(t, 204)
 	unused := newAgent(t, x, "unused")
 	x.Do(t, "DELETE", "/v1/agents/"+unused.String(), nil).Want(t, 204)
 
