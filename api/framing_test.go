@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -31,7 +32,7 @@ func (r *rig) raw(t *testing.T, text string) (all []answer) {
 	for {
 		resp, err := http.ReadResponse(reader, nil)
 		if err != nil {
-			if err != io.EOF && err != io.ErrUnexpectedEOF && !strings.Contains(err.Error(), "reset") {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !strings.Contains(err.Error(), "reset") {
 				t.Fatalf("after %d answers: %v", len(all), err)
 			}
 			return all

@@ -101,7 +101,7 @@ func (r *rechecker) join(ctx context.Context, x *exchange) (watched context.Cont
 	g.holders[h] = struct{}{}
 	if !r.running {
 		r.running = true
-		go r.run()
+		go r.run() //nolint:gosec // G118: it outlives the request, for the answers of others
 	}
 	return ctx, func() {
 		stop()
