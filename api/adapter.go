@@ -80,10 +80,10 @@ func (a *adapter) answer(ctx context.Context, x *exchange) error {
 	if x.route.Meta.Timeout <= a.streams.rechecker.every {
 		return x.route.answer(ctx, a, x)
 	}
-	joined, leave := a.streams.rechecker.join(ctx, x)
+	watched, leave := a.streams.rechecker.join(ctx, x)
 	defer leave()
-	err := x.route.answer(joined, a, x)
-	if ended := closingFault(joined); ended != nil && ctx.Err() == nil {
+	err := x.route.answer(watched, a, x)
+	if ended := closingFault(watched); ended != nil && ctx.Err() == nil {
 		return ended
 	}
 	return err
@@ -117,7 +117,7 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 			may = p.CanSomewhere(needed)
 		}
 		if !may {
-			return ctx, fault.New(fault.Forbidden, "This needs the permission %s.", needed)
+			return ctx, errPermission(needed)
 		}
 	}
 	if x.route.Meta.Creates {

@@ -58,13 +58,14 @@ func newRechecker(a *auth.Authenticator, s Standings, every time.Duration, log *
 type grantKey struct {
 	credential [sha256.Size]byte
 	tenant     uuid.UUID
-	permission auth.Permission
+	needs      string // the permissions, joined by commas
 }
 
 // grant is what lasting answers were admitted by.
 type grant struct {
 	key        grantKey
 	credential credential
+	needs      []auth.Permission
 	holders    map[*holder]struct{}
 	member     bool // the database has said that the user is a member; only the goroutine of run reads it
 }
@@ -76,7 +77,7 @@ var errCredentialExpired = fault.New(fault.Unauthenticated, "The credential has 
 
 // join ends the returned context when the caller of x may no longer have what it was admitted to; the cause is a
 // *fault.Error. leave is called when the answer is over.
-func (r *rechecker) join(ctx context.Context, x *exchange) (joined context.Context, leave func()) {
+func (r *rechecker) join(ctx context.Context, x *exchange) (watched context.Context, leave func()) {
 	if x.principal == nil {
 		return ctx, func() {}
 	}
@@ -87,12 +88,12 @@ func (r *rechecker) join(ctx context.Context, x *exchange) (joined context.Conte
 		ctx, stop = timed, func() { expire(); cancel(nil) }
 	}
 	h := &holder{end: cancel}
-	k := grantKey{sha256.Sum256([]byte(x.credential.authorization + "\n" + x.credential.apiKey)), x.tenant, x.route.Permission}
+	k := grantKey{sha256.Sum256([]byte(x.credential.authorization + "\n" + x.credential.apiKey)), x.tenant, joined(x.route.needs)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := r.grants[k]
 	if g == nil {
-		g = &grant{key: k, credential: x.credential, holders: map[*holder]struct{}{}}
+		g = &grant{key: k, credential: x.credential, needs: x.route.needs, holders: map[*holder]struct{}{}}
 		r.grants[k] = g
 		r.fresh = append(r.fresh, g)
 		r.notify()
@@ -100,7 +101,7 @@ func (r *rechecker) join(ctx context.Context, x *exchange) (joined context.Conte
 	g.holders[h] = struct{}{}
 	if !r.running {
 		r.running = true
-		go r.run()
+		go r.run() //nolint:gosec // G118: it outlives the request, for the answers of others
 	}
 	return ctx, func() {
 		stop()
@@ -180,12 +181,9 @@ func (r *rechecker) check(ctx context.Context, grants []*grant) error {
 		case err != nil:
 			failed = errors.Join(failed, err)
 		case g.key.tenant == uuid.Nil:
-			if !p.CanSomewhere(g.key.permission) {
-				r.end(g, errPermission(g.key.permission))
-			}
-		case !p.Can(g.key.tenant, g.key.permission):
-			r.end(g, errPermission(g.key.permission))
-		case p.Kind == auth.KindUser && r.standings != nil:
+			r.demand(g, p.CanSomewhere)
+		case r.demand(g, func(needed auth.Permission) bool { return p.Can(g.key.tenant, needed) }) &&
+			p.Kind == auth.KindUser && r.standings != nil:
 			users = append(users, g)
 		}
 	}
@@ -216,17 +214,35 @@ func (r *rechecker) checkMembers(ctx context.Context, grants []*grant) error {
 			case s.Role == "" && g.member:
 				r.end(g, fault.New(fault.Forbidden, "You are no longer a member of the tenant."))
 			case s.Role != "":
-				if g.member = true; !s.Role.Can(g.key.permission) {
-					r.end(g, errPermission(g.key.permission))
-				}
+				g.member = true
+				r.demand(g, s.Role.Can)
 			}
 		}
 	}
 	return nil
 }
 
+// demand ends the grant unless all of its permissions may still be had. It reports whether they may.
+func (r *rechecker) demand(g *grant, may func(auth.Permission) bool) bool {
+	for _, needed := range g.needs {
+		if !may(needed) {
+			r.end(g, errPermission(needed))
+			return false
+		}
+	}
+	return true
+}
+
 func errPermission(p auth.Permission) error {
 	return fault.New(fault.Forbidden, "This needs the permission %s.", p)
+}
+
+func joined(needs []auth.Permission) string {
+	var b strings.Builder
+	for _, p := range needs {
+		b.WriteString(string(p) + ",")
+	}
+	return b.String()
 }
 
 // end ends all answers of a grant. What joins after is another grant.

@@ -294,6 +294,7 @@ func TestRechecker_AsksOnceForAllStreams(t *testing.T) {
 	r := newRechecker(a, d.standings, time.Hour, nil)
 	tenant := uuid.New()
 	route := Handle("GET", "/v1/x", auth.RunRead, meta("x"), func(context.Context, *None) (None, error) { return None{}, nil })
+	route.needs = route.permissions()
 	var ended atomic.Int32
 	for range 20 { // credentials
 		key, _ := d.issue(t, tenant, auth.RoleViewer)

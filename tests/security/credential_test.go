@@ -2,6 +2,7 @@ package security
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -242,7 +243,7 @@ func TestRoles(t *testing.T) {
 			}
 			a := send(t, &caller, o.method, o.fill(t, values), body, map[string][]string{"x-tenant-id": {x.ID.String()}})
 			wantWellFormed(t, o.name(), a)
-			switch may := o.scope == "" || granted(role, o.scope); {
+			switch may := !slices.ContainsFunc(o.scopes, func(s string) bool { return !granted(role, s) }); {
 			case may && (a.Status == 401 || a.Status == 403):
 				t.Errorf("%s as %s: %d %s", o.name(), role, a.Status, a.Body)
 			case !may:
@@ -251,7 +252,7 @@ func TestRoles(t *testing.T) {
 					t.Errorf("%s as %s: %d %s", o.name(), role, a.Status, a.Body)
 				}
 			}
-			if o.scope != "" {
+			if o.scopes != nil {
 				send(t, p.Nobody(t), o.method, o.fill(t, values), body, nil).WantProblem(t, 401, "unauthenticated")
 			}
 		}

@@ -16,8 +16,9 @@ import (
 // operation is one endpoint as the API describes it: the tests that range over them cover every route
 // that is added.
 type operation struct {
-	method, path, scope string // scope "": public
-	body                any    // the smallest one that the schema takes; nil: none
+	method, path string
+	scopes       []string // all are demanded; none: public
+	body         any      // the smallest one that the schema takes; nil: none
 }
 
 func (o operation) name() string { return o.method + " " + o.path }
@@ -61,10 +62,10 @@ func operations(t *testing.T, x *harness.Tenant) []operation {
 			o := operation{method: strings.ToUpper(method), path: path}
 			for _, requirement := range op.Security {
 				for _, scopes := range requirement {
-					if len(scopes) != 1 || o.scope != "" && o.scope != scopes[0] {
+					if len(scopes) == 0 || o.scopes != nil && !slices.Equal(o.scopes, scopes) {
 						t.Fatalf("%s demands %v", o.name(), op.Security)
 					}
-					o.scope = scopes[0]
+					o.scopes = scopes
 				}
 			}
 			if op.RequestBody != nil {
