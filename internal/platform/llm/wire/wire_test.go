@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -222,6 +223,12 @@ func (lines) Decode(t *Turn, e Event) {
 	t.Text(text)
 	t.Finish(reason)
 }
+
+// Data returns nothing: the format has no data that has to come back.
+func (lines) Data() json.RawMessage { return nil }
+
+// DataBytes returns 0.
+func (lines) DataBytes() int { return 0 }
 
 // timeline runs a stream on a clock that only the test moves: each piece comes so long after the one before it.
 func timeline(t *testing.T, pieces ...any) (text string, done *llm.Done, failure error, took time.Duration) {
