@@ -62,12 +62,12 @@ func addGuards(found []fieldGuard, t reflect.Type, prefix string, at [][]int, wi
 			name = prefix + name + "."
 		}
 		var err error
-		switch kind := elem.Kind(); {
-		case kind == reflect.Struct:
+		switch kind := elem.Kind(); kind {
+		case reflect.Struct:
 			if found, err = addGuards(found, elem, name, here, within); err != nil {
 				return nil, err
 			}
-		case kind == reflect.Slice || kind == reflect.Map:
+		case reflect.Slice, reflect.Map:
 			for kind = elem.Kind(); kind == reflect.Slice || kind == reflect.Map || kind == reflect.Pointer; kind = elem.Kind() {
 				elem = elem.Elem()
 			}

@@ -225,7 +225,7 @@ func TestDispatch_ReleasesDueRunsBehindThoseThatStay(t *testing.T) {
 	f := newPassFixture(t)
 	due := `held_by = 'delay', held_at = now(), due_at = now() - interval '1 minute'`
 	locked := f.insert(t, f.first, crowd, "queued", due)
-	f.insert(t, f.first, crowd, "queued", due+`, cancel_requested_at = now()`)
+	f.insert(t, f.first, crowd, "queued", due+`, cancel_requested_at = now(), cancel_requested_by = 'test', cancel_reason = ''`)
 	tx, err := f.db.Conn(t).Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

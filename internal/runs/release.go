@@ -37,7 +37,7 @@ func (s *Service) releaseWoken(system context.Context, what woken) error {
 	for _, t := range what.threads {
 		held, ok, err := s.store.heldOn(onBehalf(system, t.tenant, ""), t.thread)
 		if err == nil && ok {
-			_, err = s.release(system, held)
+			_, _, err = s.release(system, held)
 		}
 		failed = errors.Join(failed, err)
 	}
@@ -58,7 +58,7 @@ func (s *Service) releaseHeld(system context.Context) error {
 		return errors.Join(failed, err)
 	}
 	// In any order: a pass that is cut short does not leave out the same ones each time.
-	rand.Shuffle(len(tenants), func(i, j int) { tenants[i], tenants[j] = tenants[j], tenants[i] })
+	rand.Shuffle(len(tenants), func(i, j int) { tenants[i], tenants[j] = tenants[j], tenants[i] }) //nolint:gosec // any order will do
 	return errors.Join(failed, s.releaseTenants(system, tenants))
 }
 
@@ -90,8 +90,8 @@ func (s *Service) releaseAll(system context.Context, held []heldRun) (stayed []u
 	moved := make([]bool, len(held))
 	for i, h := range held {
 		group.Go(func() error {
-			by, err := s.release(system, h)
-			moved[i] = err == nil && by != h.by && by != holdUnknown
+			by, known, err := s.release(system, h)
+			moved[i] = known && by != h.by
 			return err
 		})
 	}
@@ -132,7 +132,7 @@ func (s *Service) releaseTenant(system context.Context, tenant, after uuid.UUID)
 		return uuid.Nil, err
 	}
 	for _, h := range held {
-		hold, err := s.release(system, h)
+		hold, _, err := s.release(system, h)
 		failed = cmp.Or(failed, err)
 		if hold == HoldPause || hold == HoldQuota {
 			s.wake.wantsSlot(tenant, true)
@@ -142,22 +142,19 @@ func (s *Service) releaseTenant(system context.Context, tenant, after uuid.UUID)
 	return held[len(held)-1].id, failed
 }
 
-// holdUnknown is returned for a run that could not be looked at: it was stopped, another process has it, or another run took
-// its thread at that moment. It is never stored.
-const holdUnknown Hold = "unknown"
-
-// release starts a held run if nothing stands against it any more, and returns what it is held by otherwise.
-func (s *Service) release(system context.Context, h heldRun) (Hold, error) {
+// release starts a held run if nothing stands against it any more, and returns what it is held by otherwise. known is false
+// for a run that could not be looked at: it was stopped, another process has it, or another run took its thread at that
+// moment.
+func (s *Service) release(system context.Context, h heldRun) (_ Hold, known bool, _ error) {
 	ctx := onBehalf(system, h.tenant, "")
 	var r Run
 	var by Hold
 	var free bool
 	var superseded []uuid.UUID
 	err := s.DB.Tx(ctx, func(ctx context.Context) error {
-		free, by, superseded = false, "", nil
+		free, by, superseded, known = false, "", nil, false
 		held, a, ok, err := s.store.takeHeld(ctx, h.tenant, h.id)
-		if err != nil || !ok {
-			by = holdUnknown
+		if known = ok; err != nil || !ok {
 			return err
 		}
 		r, by = held, a.verdict.Hold
@@ -185,23 +182,23 @@ func (s *Service) release(system context.Context, h heldRun) (Hold, error) {
 	})
 	switch {
 	case fault.Is(err, fault.ThreadBusy): // another run took the thread first
-		return holdUnknown, nil
+		return "", false, nil
 	case err != nil:
-		return "", err
+		return "", false, err
 	}
 	s.stopSoon(ctx, superseded)
 	if by == HoldQuota {
 		s.wake.wantsSlot(h.tenant, true)
 	}
 	if !free {
-		return by, nil
+		return by, known, nil
 	}
 	r.Held = nil
 	s.entitle(ctx, &r)
 	if err := s.Engine.StartRun(ctx, r); err != nil && !retryable(err) {
-		return "", s.failUnstarted(ctx, r, err)
+		return "", true, s.failUnstarted(ctx, r, err)
 	} else if err != nil { // it is let go: the dispatcher starts what the engine did not hear of
 		s.Logger.WarnContext(onBehalf(ctx, r.TenantID, r.RequestID), "the engine did not hear of a run that is held no longer", "run_id", r.ID, "error", err)
 	}
-	return "", nil
+	return "", true, nil
 }
