@@ -289,7 +289,7 @@ func (a *App) migrated(ctx context.Context) error {
 	if len(pending) > 0 {
 		return fault.New(fault.Unavailable, "%d migrations have not been applied; run lari migrate.", len(pending))
 	}
-	return nil
+	return a.DB.CheckService(ctx)
 }
 
 func (a *App) routes() []api.Route {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/platform/config"
 	"github.com/larirun/lari/internal/platform/devstack"
+	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/postgres/pgtest"
 	"github.com/larirun/lari/tests/harness"
@@ -127,16 +129,40 @@ func servesByTheRecipe(t *testing.T, super, admin string) {
 	if applied, err := postgres.Migrate(t.Context(), owner, all); err != nil || len(applied) != len(all) {
 		t.Fatalf("applied %d of %d: %v", len(applied), len(all), err)
 	}
+	if applied, err := postgres.Migrate(t.Context(), service, all); err != nil || len(applied) > 0 {
+		t.Errorf("whoever serves migrates when all is there: %v %v", applied, err)
+	}
 	var wrong *postgres.MissingRightsError
 	if _, err := postgres.Migrate(t.Context(), service, append(all, postgres.Migration{Version: "99990101000000"})); !errors.As(err, &wrong) || wrong.Owner != "lari_owner" {
 		t.Errorf("whoever serves migrates: %v", err)
 	}
-	completesARun(t, service)
+	knowsTheService(t, super, service)
+	if admin != super { // the same login serves, whoever prepared
+		completesARun(t, service)
+	}
 	guardsItself(t, service)
 	run(t, super, `drop database lari with (force)`, `drop role lari, lari_owner`, dropRoles)
 }
 
 const dropRoles = `drop role anon, authenticated, service_role, lari_search, lari_service`
+
+// knowsTheService takes the mark of the service from its login and gives it back.
+func knowsTheService(t *testing.T, super, service string) {
+	t.Helper()
+	db, err := postgres.Open(t.Context(), postgres.Config{URL: service, MaxConns: 1}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.CheckService(t.Context()); err != nil {
+		t.Error(err)
+	}
+	run(t, super, `revoke lari_service from lari`)
+	if err := db.CheckService(t.Context()); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "grant lari_service") {
+		t.Errorf("a login without the mark of the service: %v", err)
+	}
+	run(t, super, `grant lari_service to lari`)
+}
 
 func completesARun(t *testing.T, service string) {
 	t.Helper()

@@ -57,7 +57,7 @@ func (p Permission) lowestRole() Role {
 		return RoleOwner
 	case PlatformManage:
 		return RoleService
-	case Public:
+	case Public, ServiceOnly:
 		return "" // nobody needs it granted: Principal.Can answers before a role is asked
 	}
 	return ""

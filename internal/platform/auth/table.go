@@ -12,7 +12,7 @@ const ServiceOnly Permission = ""
 
 // TableReads returns, for every table whose rows belong to tenants, the permission by which a member reads them with
 // a Supabase client: that of the route that shows them. The database's policies are made from it (PolicySQL); no member
-// writes any table. What routes show in part or not at all is ServiceOnly.
+// writes any table. What routes show in part or not at all is ServiceOnly, and so is a table that is not listed.
 func TableReads() map[string]Permission {
 	return map[string]Permission{
 		"agent_runs":   RunRead,

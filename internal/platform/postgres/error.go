@@ -25,6 +25,7 @@ const (
 	codeNoRight             = "42501"
 	codeNoTable             = "42P01"
 	codeNoSchema            = "3F000"
+	codeNoRole              = "22023" // invalid_parameter_value, of set role
 	codeReadOnly            = "25006"
 )
 

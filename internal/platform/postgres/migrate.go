@@ -69,6 +69,10 @@ func Migrate(ctx context.Context, url string, all []Migration) (applied []string
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	missing, err := unapplied(ctx, conn, all)
+	switch code(err) {
+	case codeNoRight, codeNoRole: // somebody else's history: what is missing is said below
+		missing, err = all, nil
+	}
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -157,28 +161,39 @@ func missingOf(ctx context.Context, q querier, all []Migration) ([]Migration, er
 	return missing, nil
 }
 
-// unapplied is missingOf where there may be no history yet, or none that the login may read.
-func unapplied(ctx context.Context, q querier, all []Migration) ([]Migration, error) {
-	missing, err := missingOf(ctx, q, all)
+// unapplied is missingOf where there may be no history yet, or one that the login may read as the service only.
+func unapplied(ctx context.Context, conn beginner, all []Migration) ([]Migration, error) {
+	missing, err := missingAs(ctx, conn, "none", all)
+	if code(err) == codeNoRight {
+		missing, err = missingAs(ctx, conn, roleOfService, all)
+	}
 	switch code(err) {
-	case codeNoTable, codeNoSchema, codeNoRight:
+	case codeNoTable, codeNoSchema:
 		return all, nil
 	}
 	return missing, err
 }
 
+// roleOfService is the role of which a login that serves and does not migrate is a member (20261129000601).
+const roleOfService = "lari_service"
+
+type beginner interface {
+	BeginTx(ctx context.Context, o pgx.TxOptions) (pgx.Tx, error)
+}
+
+func missingAs(ctx context.Context, conn beginner, role string, all []Migration) (missing []Migration, err error) {
+	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+		if _, err = tx.Exec(ctx, "set local role "+role); err == nil {
+			missing, err = missingOf(ctx, tx, all)
+		}
+		return err
+	})
+	return missing, err
+}
+
 // Pending gives the versions that have not been applied. It reads only, so it serves a readiness probe.
 func (db *DB) Pending(ctx context.Context, all []Migration) ([]string, error) {
-	// Which migrations there were is no tenant's business: it is read by the login itself, or, where another one
-	// migrates, by the role that the service's logins have in common.
-	missing, err := db.missingAs(ctx, "none", all)
-	if code(err) == codeNoRight {
-		missing, err = db.missingAs(ctx, roleOfService, all)
-	}
-	switch code(err) {
-	case codeNoTable, codeNoSchema:
-		missing, err = all, nil
-	}
+	missing, err := unapplied(ctx, db.pool, all) // as the login: which migrations there were is no tenant's business
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -188,16 +203,3 @@ func (db *DB) Pending(ctx context.Context, all []Migration) ([]string, error) {
 	}
 	return versions, nil
 }
-
-func (db *DB) missingAs(ctx context.Context, role string, all []Migration) (missing []Migration, err error) {
-	err = pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
-		if _, err = tx.Exec(ctx, "set local role "+role); err == nil {
-			missing, err = missingOf(ctx, tx, all)
-		}
-		return err
-	})
-	return missing, err
-}
-
-// roleOfService is the role of which every login of the service is a member (20261129000601).
-const roleOfService = "lari_service"

@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/scope"
 )
 
 // MissingRightsError reports that the login which migrates may not do what the migrations do.
@@ -95,3 +99,14 @@ statements (n, needed, statement) as (
 	select 7, true, format('alter table supabase_migrations.%I owner to %I;', c.relname, me.name) from me, pg_class c join pg_namespace n on n.oid = c.relnamespace
 	where n.nspname = 'supabase_migrations' and c.relname = 'schema_migrations' and not pg_has_role(me.oid, c.relowner, 'USAGE'))
 select statement from statements, me where not me.super and exists (select from statements where needed) order by n, statement`
+
+// CheckService reports with fault.Unavailable that the policies do not take the login for the service: no write of a tenant
+// would succeed. The migrations must have been applied.
+func (db *DB) CheckService(ctx context.Context) error {
+	nobody := scope.With(AsTenant(ctx), scope.Scope{Tenant: uuid.Max, Actor: "system"})
+	known, _, err := One(nobody, db, `select lari.is_writer()`, nil, pgx.RowTo[bool])
+	if err == nil && !known {
+		err = fault.New(fault.Unavailable, "Postgres does not take the login of DATABASE_URL for the service: let a superuser grant lari_service to it.")
+	}
+	return err
+}
