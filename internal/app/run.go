@@ -61,6 +61,8 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		writers.Go(func() { a.stopListener().Run(logging) })
 	}
 
+	defer func() { a.bounded(ctx, a.Runs.StopStarts) }()
+
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if !a.insist(ctx, "Temporal cannot be prepared yet", func() error { return a.engine.Prepare(ctx) }) {

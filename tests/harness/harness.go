@@ -101,6 +101,9 @@ func dial(t testing.TB, cfg config.Config) client.Client {
 	return c
 }
 
+// startPatience lets most tests find a run in Temporal as soon as it was asked for, also on a busy machine.
+const startPatience = 5 * time.Second
+
 // Process is one running process of the program.
 type Process struct {
 	App *app.App
@@ -142,6 +145,7 @@ func (s *System) Launch(t testing.TB, cfg config.Config, o app.Options, tune ...
 		stop()
 		t.Fatalf("put the process together: %v", err)
 	}
+	a.Runs.StartPatience = startPatience
 	for _, f := range tune {
 		f(a)
 	}
