@@ -119,7 +119,7 @@ func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_
 		return nil, err
 	}
 	a.closers = append(a.closers, a.DB.Close)
-	if err := a.Metrics.WatchPool("main", a.DB.Stat); err != nil {
+	if err := a.Metrics.WatchPool("main", func() telemetry.PoolStat { return a.DB.Stat() }); err != nil {
 		return nil, err
 	}
 	if err := a.dialTemporal(); err != nil {
