@@ -217,6 +217,7 @@ func (a *App) joinDomains() error {
 	a.Runs = runs.NewService(runs.Deps{
 		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents, slugs, modelCheck{a.models}}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
 		Outbox: outbox{hooks, a.Deliveries}, Ledger: a.Quotas, Logger: a.log, Observer: m,
+		StartsPerTenant: a.cfg.Defaults.StartsAtOnce,
 		CheckURL: func(raw string) error {
 			_, err := guarded.ParseURL(raw)
 			return err

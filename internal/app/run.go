@@ -118,6 +118,10 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		return nil
 	})
 	if a.options.API {
+		group.Go(func() error {
+			a.setDefaultLimits(ctx)
+			return nil
+		})
 		a.runKeys(ctx, group)
 		a.runAnchors(ctx, group)
 		group.Go(func() error { return a.runAPI(ctx, listener) })
@@ -166,16 +170,23 @@ func (a *App) bounded(ctx context.Context, stop func(context.Context) error) {
 
 // server makes the API's server over the whole table of routes.
 func (a *App) server() (*api.Server, error) {
+	streams, err := newStreamLimits(a.Quotas)
+	if err != nil {
+		return nil, err
+	}
 	d := api.Deps{
 		Config: api.Config{
 			BodyLimit: int(a.cfg.Limits.BodyBytes), Timeout: a.cfg.Limits.RequestTimeout, TrustedProxies: a.cfg.TrustedProxies,
 			HSTS: a.cfg.HSTS, Origins: a.cfg.CORSOrigins,
+			RequestsAtOnce: a.cfg.Defaults.RequestsAtOnce, StreamsPerCaller: a.cfg.Defaults.StreamsPerCaller,
+			AuthFailures: a.cfg.Auth.FailuresPerMinute,
 		},
-		Auth:   &auth.Authenticator{Verifier: a.verifier, Keys: a.apiKeys},
-		Keys:   a.keys,
-		Trail:  a.audit,
-		Rate:   ratelimit.New(a.Quotas.Lease, time.Now, a.log),
-		Tracer: a.tracer,
+		Auth:    &auth.Authenticator{Verifier: a.verifier, Keys: a.apiKeys},
+		Keys:    a.keys,
+		Trail:   a.audit,
+		Rate:    ratelimit.New(a.Quotas.Lease, a.cfg.Defaults.RequestsPerMinute, time.Now, a.log),
+		Streams: streams.Limit,
+		Tracer:  a.tracer,
 		Checks: []api.Check{
 			{Name: "postgres", Run: a.DB.Ping},
 			{Name: "migrations", Run: a.migrated},

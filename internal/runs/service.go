@@ -117,7 +117,9 @@ type Deps struct {
 	DispatchIn time.Duration // how old an undispatched run or unheard cancel is when it is looked after; zero: 10 s
 	// StartPatience is how long a request that makes a run waits for the engine to take it; zero: 50 ms.
 	StartPatience time.Duration
-	Explains   Explaining
+	// StartsPerTenant bounds the starts of one tenant that are under way in this process; zero: 4.
+	StartsPerTenant int
+	Explains        Explaining
 }
 
 // Service is what can be done with runs. Each method acts for the tenant of the context.
@@ -134,10 +136,13 @@ func NewService(d Deps) *Service {
 		d.DispatchIn = 10 * time.Second
 	}
 	if d.StartPatience == 0 {
-		d.StartPatience = defaultStartPatience
+		d.StartPatience = DefaultStartPatience
+	}
+	if d.StartsPerTenant == 0 {
+		d.StartsPerTenant = DefaultStartsPerTenant
 	}
 	s := &Service{Deps: d, store: d.Log.store, wake: newWake()}
-	s.starter = newStarter(func(ctx context.Context, r Run) error { return s.Engine.StartRun(ctx, r) }, s.startAbandoned)
+	s.starter = newStarter(d.StartsPerTenant, func(ctx context.Context, r Run) error { return s.Engine.StartRun(ctx, r) }, s.startAbandoned)
 	return s
 }
 

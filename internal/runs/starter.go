@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// startsPerTenant bounds the starts of one tenant that are under way in this process.
-	startsPerTenant = 8
+	// DefaultStartsPerTenant bounds the starts of one tenant that are under way in this process.
+	DefaultStartsPerTenant = 4
 	// startsAtOnce bounds those of all tenants together.
 	startsAtOnce = 64
 	// maxQueuedStarts bounds what one tenant has in the queue of this process; the dispatcher starts the rest.
 	maxQueuedStarts = 2000
-	// defaultStartPatience is how long a request waits for the start of its run.
-	defaultStartPatience = 50 * time.Millisecond
+	// DefaultStartPatience is how long a request waits for the start of its run.
+	DefaultStartPatience = 50 * time.Millisecond
 )
 
 // starter hands accepted runs to the engine. A tenant has a bounded number of starts under way and a queue of its
@@ -25,6 +25,7 @@ const (
 // there is nothing to start. What it drops, because a queue is full, the engine does not answer or the process
 // ends, is in the database and is started by the dispatcher.
 type starter struct {
+	perTenant int // starts of one tenant under way
 	start     func(ctx context.Context, r Run) error
 	abandoned func(ctx context.Context, r Run, err error) // receives the failures of starts that no request waits for
 
@@ -52,8 +53,8 @@ type startAttempt struct {
 	awaited bool // guarded by the starter: a request waits for the result and handles it
 }
 
-func newStarter(start func(context.Context, Run) error, abandoned func(context.Context, Run, error)) *starter {
-	return &starter{start: start, abandoned: abandoned, tenants: map[uuid.UUID]*startQueue{}}
+func newStarter(perTenant int, start func(context.Context, Run) error, abandoned func(context.Context, Run, error)) *starter {
+	return &starter{perTenant: perTenant, start: start, abandoned: abandoned, tenants: map[uuid.UUID]*startQueue{}}
 }
 
 // Start starts a run and waits at most so long for the result; started is false when the result is not known by
@@ -96,7 +97,7 @@ func (s *starter) submit(a *startAttempt) bool {
 		q = &startQueue{}
 		s.tenants[tenant] = q
 	}
-	if q.underWay < startsPerTenant && s.underWay < startsAtOnce {
+	if q.underWay < s.perTenant && s.underWay < startsAtOnce {
 		a.awaited = true
 		q.underWay++
 		s.underWay++
@@ -162,7 +163,7 @@ func (s *starter) next(ended *startAttempt) *startAttempt {
 	}()
 	for i, tenant := range s.turns {
 		due := s.tenants[tenant]
-		if due.underWay >= startsPerTenant {
+		if due.underWay >= s.perTenant {
 			continue
 		}
 		a := due.waiting[0]

@@ -52,7 +52,7 @@ func TestStarter_ServesTenantsInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeStarts()
-		s := newStarter(f.start, f.fail)
+		s := newStarter(DefaultStartsPerTenant, f.start, f.fail)
 		busy, quiet := uuid.New(), uuid.New()
 		var requests sync.WaitGroup
 		for range 100 {
@@ -75,7 +75,7 @@ func TestStarter_ServesTenantsInTurn(t *testing.T) {
 		for s.total() < startsAtOnce {
 			tenant := uuid.New()
 			others = append(others, tenant)
-			for range startsPerTenant {
+			for range DefaultStartsPerTenant {
 				_, _ = s.Start(t.Context(), newStartOf(tenant), 0)
 			}
 		}
@@ -94,7 +94,7 @@ func TestStarter_ServesTenantsInTurn(t *testing.T) {
 		synctest.Wait()
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if want := 100 + 1 + 1 + len(others)*startsPerTenant; len(f.order) < want-len(others) || f.most[busy] != startsPerTenant {
+		if want := 100 + 1 + 1 + len(others)*DefaultStartsPerTenant; len(f.order) < want-len(others) || f.most[busy] != DefaultStartsPerTenant {
 			t.Errorf("%d of %d starts ended, of the busy tenant %d at once", len(f.order), want, f.most[busy])
 		}
 		if len(s.tenants) != 0 || len(s.turns) != 0 || s.underWay != 0 || len(f.abandoned) != 0 {
@@ -113,7 +113,7 @@ func TestStarter_ReportsToWhoeverWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeStarts()
-		s := newStarter(f.start, f.fail)
+		s := newStarter(DefaultStartsPerTenant, f.start, f.fail)
 		refused := errors.New("refused")
 		go func() { f.release <- refused }()
 		if started, err := s.Start(t.Context(), newStartOf(uuid.New()), time.Minute); !started || !errors.Is(err, refused) {
@@ -137,9 +137,9 @@ func TestStarter_Stops(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakeStarts()
-		s := newStarter(f.start, f.fail)
+		s := newStarter(DefaultStartsPerTenant, f.start, f.fail)
 		tenant := uuid.New()
-		for range startsPerTenant + 5 {
+		for range DefaultStartsPerTenant + 5 {
 			_, _ = s.Start(t.Context(), newStartOf(tenant), 0)
 		}
 		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -154,8 +154,8 @@ func TestStarter_Stops(t *testing.T) {
 		if err := s.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if len(f.order) != startsPerTenant {
-			t.Errorf("%d starts ended, want those under way: %d", len(f.order), startsPerTenant)
+		if len(f.order) != DefaultStartsPerTenant {
+			t.Errorf("%d starts ended, want those under way: %d", len(f.order), DefaultStartsPerTenant)
 		}
 	})
 }

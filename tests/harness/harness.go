@@ -24,6 +24,7 @@ import (
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/postgres/pgtest"
 	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/pace"
 )
@@ -66,6 +67,7 @@ func NewSystemWith(t testing.TB, model fakellm.Options) *System {
 	if err != nil {
 		t.Fatalf("the configuration of the tests: %v", err)
 	}
+	cfg.Defaults, cfg.Auth.FailuresPerMinute = config.Defaults{}, 0 // no limits but those that a test sets
 	s := &System{Database: pgtest.New(t), Model: fakellm.Start(model)}
 	t.Cleanup(s.Model.Close)
 	cfg.DatabaseURL, cfg.DatabaseDirectURL = config.NewURL(s.Database.URL), config.NewURL(s.Database.URL)
@@ -130,6 +132,19 @@ func (s *System) StartWith(t testing.TB, cfg config.Config, o app.Options, tune 
 		Eventually(t, 20*time.Second, "the process is ready", func() bool { return p.App.Ready(t.Context()) == nil })
 	}
 	return p
+}
+
+// WithDefaultPatience lets requests wait for the start of their runs as long as outside of tests; it is a tune.
+func WithDefaultPatience(a *app.App) { a.Runs.StartPatience = runs.DefaultStartPatience }
+
+// DefaultLimits are the limits of a tenant as they are without any setting.
+func DefaultLimits(t testing.TB) config.Defaults {
+	t.Helper()
+	cfg, err := config.Load(map[string]string{})
+	if err != nil {
+		t.Fatalf("the configuration without any setting: %v", err)
+	}
+	return cfg.Defaults
 }
 
 // Launch is StartWith for a process that may never become ready: it does not wait for that.

@@ -39,15 +39,11 @@ type tenantShare struct {
 	waiting []chan struct{} // oldest first; closed when it has its connection
 }
 
-// newShares shares out a pool: a quarter of it is out of reach for any single tenant. The smallest pools are not
+// newShares shares out a pool: half of it is out of reach for any single tenant. The smallest pools are not
 // divided, because a request may hold one connection while it needs a second one.
 func newShares(conns int32) *shares {
 	n := int(conns)
-	share := n - n/4
-	if n < 4 {
-		share = n
-	}
-	return &shares{share: share, free: n, tenants: map[uuid.UUID]*tenantShare{}}
+	return &shares{share: max((n+1)/2, min(n, 3)), free: n, tenants: map[uuid.UUID]*tenantShare{}}
 }
 
 // acquire returns when the tenant may take a connection, or with the error of ctx. Whoever succeeds calls release.
