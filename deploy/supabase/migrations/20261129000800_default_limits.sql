@@ -150,13 +150,13 @@ declare
   at timestamptz;
   owed double precision; -- requests, of the burst
 begin
-  select case when b.requests_per_minute is not null or o.requests_per_minute < coalesce(f.requests_per_minute, 2147483647)
-    then least(coalesce(b.requests_per_minute, f.requests_per_minute), o.requests_per_minute) end
+  select case when said.requests_per_minute is not null or own.requests_per_minute < coalesce(general.requests_per_minute, 2147483647)
+    then least(coalesce(said.requests_per_minute, general.requests_per_minute), own.requests_per_minute) end
   into per_minute
   from (values (true)) always (x)
-    left join public.platform_limits f on true
-    left join public.tenant_quotas b on b.tenant_id = tenant and b.source = 'platform'
-    left join public.tenant_quotas o on o.tenant_id = tenant and o.source = 'tenant';
+    left join public.platform_limits general on true
+    left join public.tenant_quotas said on said.tenant_id = tenant and said.source = 'platform'
+    left join public.tenant_quotas own on own.tenant_id = tenant and own.source = 'tenant';
   if per_minute is null then
     return;
   end if;
