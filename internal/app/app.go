@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/larirun/lari/activities"
+	"github.com/larirun/lari/api"
 	"github.com/larirun/lari/connectors"
 	auditconnector "github.com/larirun/lari/connectors/audit"
 	telemetryconnector "github.com/larirun/lari/connectors/telemetry"
@@ -87,6 +88,8 @@ type App struct {
 	models     *llm.Router
 	activities *activities.Activities
 	migrations []postgres.Migration
+	probe      *postgres.Probe
+	checks     []api.Check
 	closers    []func()
 }
 
@@ -129,6 +132,8 @@ func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_
 		Client: a.temporal, Namespace: cfg.Temporal.Namespace, UIURL: cfg.Temporal.UIURL, Eager: o.API && o.Worker,
 		StepsPerExecution: cfg.Worker.StepsPerExecution, Traced: a.tracer != nil,
 	})
+	a.probe = postgres.NewProbe()
+	a.checks = a.readinessChecks()
 	if err := a.joinDomains(); err != nil {
 		return nil, err
 	}
