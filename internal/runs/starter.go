@@ -2,11 +2,12 @@ package runs
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/larirun/lari/internal/platform/fault"
 )
 
 const (
@@ -44,11 +45,10 @@ type startQueue struct {
 
 // startAttempt is one start. Its result is read after done is closed.
 type startAttempt struct {
-	ctx    context.Context //nolint:containedctx // the request's values; it does not end with the request
-	run    Run
-	done   chan struct{}
-	err    error
-	panics any
+	ctx  context.Context //nolint:containedctx // the request's values; it does not end with the request
+	run  Run
+	done chan struct{}
+	err  error
 
 	awaited bool // guarded by the starter: a request waits for the result and handles it
 }
@@ -58,7 +58,7 @@ func newStarter(perTenant int, start func(context.Context, Run) error, abandoned
 }
 
 // Start starts a run and waits at most so long for the result; started is false when the result is not known by
-// then. A run that has to queue is not waited for. A panic of the engine is the caller's while it waits.
+// then. A run that has to queue is not waited for.
 func (s *starter) Start(ctx context.Context, r Run, patience time.Duration) (started bool, err error) {
 	r.Input, r.Metadata = nil, nil // the engine needs neither, and the queue would keep them in memory
 	a := &startAttempt{ctx: context.WithoutCancel(ctx), run: r, done: make(chan struct{})}
@@ -77,9 +77,6 @@ func (s *starter) Start(ctx context.Context, r Run, patience time.Duration) (sta
 		if s.abandon(a) {
 			return false, nil
 		}
-	}
-	if a.panics != nil {
-		panic(a.panics)
 	}
 	return true, a.err
 }
@@ -136,7 +133,7 @@ func (s *starter) run(a *startAttempt) {
 func (s *starter) attempt(a *startAttempt) {
 	defer func() {
 		if p := recover(); p != nil {
-			a.panics, a.err = p, fmt.Errorf("panic: %v", p)
+			a.err = fault.New(fault.Internal, "The start of a run panicked: %v", p)
 		}
 	}()
 	a.err = s.start(a.ctx, a.run)
