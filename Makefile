@@ -65,6 +65,7 @@ fmt: ## format the Go code
 bench: ## measure on this machine: the HTTP adapter alone, then whole runs
 	@go test -run '^$$' -bench . -benchmem $(FLAGS) ./api ./internal/platform/auth ./internal/platform/telemetry
 	@$(stack) go test -count=1 -timeout 30m -v ./tests/bench -figures
+	@$(stack) go test -count=1 -timeout 10m -v ./tests/flood -figures
 
 # Short forms (40 runs; Postgres away for 15 s) are part of make test. FLAGS="-storm-seed N" draws the same chances again.
 chaos: ## kill workers, APIs and connections under 300 runs, close some through Temporal, take Postgres away for 30 s and 5 min under 300 others, and demand that nothing is lost

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/larirun/lari/internal/idempotency"
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/ratelimit"
 	"github.com/larirun/lari/internal/platform/scope"
 )
 
@@ -25,6 +27,8 @@ type adapter struct {
 	streams   *streams
 	trail     Trail
 	limiter   Rate // nil: there is none
+	load      *load
+	attempts  *ratelimit.Attempts
 	proxies   proxies
 	log       *slog.Logger
 	base      context.Context //nolint:containedctx // ends when the process may wait no longer for requests
@@ -55,8 +59,11 @@ func (a *adapter) handler(r *Route) fiber.Handler {
 func (a *adapter) run(ctx context.Context, x *exchange) {
 	ctx, err := a.admit(ctx, x)
 	ended := false
-	if x.route.mutates() && !fault.Is(err, fault.RateLimited) {
+	if x.route.mutates() {
 		defer func() {
+			if x.code == fault.RateLimited {
+				return
+			}
 			if s := scope.From(ctx); s.Tenant != uuid.Nil || x.made() != uuid.Nil {
 				if made := x.made(); made != uuid.Nil {
 					s.Tenant = made
@@ -66,6 +73,10 @@ func (a *adapter) run(ctx context.Context, x *exchange) {
 		}()
 	}
 	if err == nil {
+		err = a.occupy(ctx, x)
+	}
+	if err == nil {
+		defer func() { x.keepOpen()() }() // what is still counted here is no stream
 		err = a.answer(ctx, x)
 	}
 	if err != nil {
@@ -89,6 +100,18 @@ func (a *adapter) answer(ctx context.Context, x *exchange) error {
 	return err
 }
 
+// occupy counts the request among those that its tenant has under way, or waits for its turn.
+func (a *adapter) occupy(ctx context.Context, x *exchange) (err error) {
+	switch tenant := scope.Tenant(ctx); {
+	case x.route.Permission == auth.Public:
+	case x.route.long():
+		x.leave, err = a.load.open(ctx, tenant, x.principal.Subject)
+	default:
+		x.leave, err = a.load.enter(ctx, tenant)
+	}
+	return err
+}
+
 // admit authenticates, settles the tenant, asks for the permission and then for the rate limit, in this order. The tenant of
 // everything below is the one in the context that it gives, which holds one also when only the permission
 // is missing.
@@ -97,14 +120,11 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 	if x.route.Permission == auth.Public {
 		return scope.With(ctx, s), nil
 	}
-	h := &x.http.Request.Header
-	authorization, _ := header(h, fiber.HeaderAuthorization)
-	key, _ := header(h, "X-Api-Key")
-	p, err := a.auth.Authenticate(ctx, authorization, key)
+	p, err := a.authenticate(ctx, x)
 	if err != nil {
 		return ctx, err
 	}
-	x.principal, x.credential = p, credential{authorization, key}
+	x.principal = p
 	s.Actor, s.Platform = p.Subject, p.Service
 	if s.Tenant, err = a.ensureTenantHeader(x); err != nil {
 		return ctx, err
@@ -124,6 +144,35 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 		ctx = x.warning(ctx)
 	}
 	return ctx, a.rate(ctx, x, s.Tenant)
+}
+
+// authenticate finds the caller. An address from which too many credentials were refused is answered with RateLimited
+// for another bad one, and nothing is looked up for it; good ones of others behind the same address still hold.
+func (a *adapter) authenticate(ctx context.Context, x *exchange) (*auth.Principal, error) {
+	h := &x.http.Request.Header
+	authorization, _ := header(h, fiber.HeaderAuthorization)
+	key, _ := header(h, "X-Api-Key")
+	x.credential = credential{authorization, key}
+	if a.attempts == nil || authorization == "" && key == "" { // nothing was attempted
+		return a.auth.Authenticate(ctx, authorization, key)
+	}
+	retry, blocked := a.attempts.Blocked(func() netip.Addr { return a.proxies.client(x.http) })
+	if blocked && a.auth.NeedsLookup(authorization, key) {
+		return nil, tooManyFailures(retry)
+	}
+	p, err := a.auth.Authenticate(ctx, authorization, key)
+	if !fault.Is(err, fault.Unauthenticated) {
+		return p, err
+	}
+	a.attempts.Failed(a.proxies.client(x.http))
+	if blocked {
+		return nil, tooManyFailures(retry)
+	}
+	return nil, err
+}
+
+func tooManyFailures(retry time.Duration) error {
+	return fault.New(fault.RateLimited, "Too many credentials from this address were refused.").After(retry)
 }
 
 // ensureTenantHeader settles which tenant the request acts in and says so in the response. Where the path

@@ -24,7 +24,7 @@ type File struct {
 func Download[In any](
 	method, path string, p auth.Permission, m Meta, fn func(ctx context.Context, in *In) (File, error),
 ) Route {
-	r := Route{Method: method, Path: path, Permission: p, Meta: m, in: reflect.TypeFor[In](), out: reflect.TypeFor[Raw]()}
+	r := Route{Method: method, Path: path, Permission: p, Meta: m, in: reflect.TypeFor[In](), out: reflect.TypeFor[Raw](), download: true}
 	r.Meta.Status = 200
 	if r.plan, r.err = planOf(r.in); r.err != nil {
 		return r
@@ -59,8 +59,10 @@ func (s *streams) send(request context.Context, x *exchange, file File) error {
 	ctx, cancel := s.contextOf(request, x)
 	conn := c.Conn()
 	requestID, route := x.requestID, x.route.name() // x belongs to another request by then
+	end := x.keepOpen()
 	c.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer s.open.Done()
+		defer end()
 		defer cancel()
 		out := &patientWriter{w: w, extend: s.extender(conn)}
 		err := contain(func() error { return file.Write(ctx, out) })

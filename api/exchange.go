@@ -27,6 +27,16 @@ type exchange struct {
 	code       fault.Code // of the refusal; "" while there is none
 	run        uuid.UUID  // that the path names; uuid.Nil: none
 	span       trace.Span // nil: there is none
+	leave      func()     // counts the request out of what its tenant has under way; nil: it is not counted
+}
+
+// keepOpen returns what counts the exchange out when its stream has ended, instead of when it was answered.
+func (x *exchange) keepOpen() (end func()) {
+	if end = x.leave; end == nil {
+		end = func() {}
+	}
+	x.leave = nil
+	return end
 }
 
 type exchangeKey struct{}

@@ -20,17 +20,18 @@ type Route struct {
 	Permission auth.Permission
 	Meta       Meta
 
-	in, out reflect.Type
-	plan    *plan
-	stream  bool
-	named   bool   // the path names the tenant
-	runAt   int    // after how many slashes the path names a run; 0: it does not
-	label   string // is the name
-	needs   []auth.Permission
-	subject subject
-	hidden  bool // not part of the API's description
-	answer  func(ctx context.Context, a *adapter, x *exchange) error
-	err     error
+	in, out  reflect.Type
+	plan     *plan
+	stream   bool
+	download bool
+	named    bool   // the path names the tenant
+	runAt    int    // after how many slashes the path names a run; 0: it does not
+	label    string // is the name
+	needs    []auth.Permission
+	subject  subject
+	hidden   bool // not part of the API's description
+	answer   func(ctx context.Context, a *adapter, x *exchange) error
+	err      error
 }
 
 // Meta describes a route to its callers and to the adapter.
@@ -260,6 +261,11 @@ func (r *Route) ofPlatform() bool { return !r.named && r.Permission == auth.Plat
 func (r *Route) mutates() bool { return r.Method != "GET" }
 
 func (r *Route) name() string { return r.Method + " " + r.Path }
+
+// long reports whether requests of the route take long by their nature: they count as streams, and wait for no turn.
+func (r *Route) long() bool { return r.stream || r.download || r.Meta.Timeout >= longTimeout }
+
+const longTimeout = time.Minute
 
 // fiberPath translates {run_id} to :run_id.
 func (r *Route) fiberPath() string { return placeholder.ReplaceAllString(r.Path, ":$1") }

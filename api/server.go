@@ -17,6 +17,7 @@ import (
 	"github.com/larirun/lari/internal/idempotency"
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/framing"
+	"github.com/larirun/lari/internal/platform/ratelimit"
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/platform/tracing"
 )
@@ -41,6 +42,12 @@ type Config struct {
 	// TrustedProxies are the networks whose X-Forwarded-For is believed. None: a client's address is that
 	// of its connection.
 	TrustedProxies []netip.Prefix
+
+	// What one tenant may have under way in this process; zero: no limit.
+	RequestsAtOnce   int
+	StreamsPerCaller int
+	// AuthFailures of an address in a minute, before it is answered with 429; zero: no limit.
+	AuthFailures int
 }
 
 func (c *Config) complete() error {
@@ -74,6 +81,8 @@ type Deps struct {
 	Keys   *idempotency.Keys // may be nil while no route creates
 	Trail  Trail             // may be nil while no route is for changes
 	Rate   Rate              // nil: requests are not limited
+
+	Streams StreamLimit // nil: streams of a tenant are not limited
 
 	// Standings says who is still a member, for streams that are open; nil: credentials alone are checked.
 	Standings Standings
@@ -168,6 +177,10 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 		auth: d.Auth, keys: d.Keys, validator: newValidator(), log: d.Log, base: base, timeout: d.Config.Timeout,
 		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, newRechecker(d.Auth, d.Standings, d.Config.Recheck, d.Log), d.Log),
 		trail:   d.Trail, limiter: d.Rate, proxies: d.Config.TrustedProxies,
+		load: newLoad(d.Config.RequestsAtOnce, d.Config.StreamsPerCaller, d.Streams),
+	}
+	if d.Config.AuthFailures > 0 {
+		s.adapter.attempts = ratelimit.NewAttempts(d.Config.AuthFailures, time.Now)
 	}
 	s.app = fiber.New(fiber.Config{
 		Immutable: true, StrictRouting: true, CaseSensitive: true, DisableStartupMessage: true,

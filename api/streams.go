@@ -90,8 +90,10 @@ func (s *streams) answer(request context.Context, x *exchange, source Source, lo
 	conn := c.Conn()
 	extend := s.extender(conn)
 	requestID, route := x.requestID, x.route.name() // x belongs to another request by then
+	end := x.keepOpen()
 	c.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer s.open.Done()
+		defer end()
 		defer cancel()
 		out := sse{w: w, extend: extend, heartbeat: s.heartbeat}
 		if err := out.run(ctx, source); err != nil && !errors.Is(err, errClientGone) && ctx.Err() == nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/larirun/lari/internal/audit"
+	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/stream"
 )
@@ -29,7 +30,7 @@ const trailPatience = 2 * time.Second
 // takeDown puts the request into the trail. It holds facts about the request and nothing that it carried.
 func (a *adapter) takeDown(ctx context.Context, x *exchange, ended bool) {
 	c := audit.Call{
-		Actor: x.principal.Subject, Operation: x.route.Meta.ID, Method: x.route.Method, Route: x.route.Path,
+		At: clock.Now(), Actor: x.principal.Subject, Operation: x.route.Meta.ID, Method: x.route.Method, Route: x.route.Path,
 		RequestID: x.requestID, ClientIP: a.proxies.client(x.http),
 		Status: x.http.Response.StatusCode(), Code: x.code, Outcome: outcome(x.code),
 		Replayed: len(x.http.Response.Header.Peek(headerReplayed)) > 0,
@@ -41,7 +42,7 @@ func (a *adapter) takeDown(ctx context.Context, x *exchange, ended bool) {
 	// What is only accepted goes on after the answer, and so may its row: the caller of a run is not held up.
 	awaited := c.Outcome == audit.Success && c.Status != fasthttp.StatusAccepted && !x.route.stream
 	ticket, err := a.trail.AddCall(ctx, c, awaited)
-	if err != nil || !awaited {
+	if err != nil || !awaited || ticket == nil {
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, trailPatience)

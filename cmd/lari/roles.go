@@ -108,7 +108,11 @@ func migrate(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	applied, err := postgres.Migrate(ctx, cfg.DatabaseDirectURL.Reveal(), all)
+	direct := cfg.DatabaseDirectURL.Reveal()
+	if err := app.CheckSession(ctx, direct, direct); err != nil {
+		return err
+	}
+	applied, err := postgres.Migrate(ctx, direct, all)
 	for _, version := range applied {
 		fmt.Println("applied", version)
 	}

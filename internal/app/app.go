@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/larirun/lari/activities"
+	"github.com/larirun/lari/api"
 	"github.com/larirun/lari/connectors"
 	auditconnector "github.com/larirun/lari/connectors/audit"
 	telemetryconnector "github.com/larirun/lari/connectors/telemetry"
@@ -87,6 +88,8 @@ type App struct {
 	models     *llm.Router
 	activities *activities.Activities
 	migrations []postgres.Migration
+	probe      *postgres.Probe
+	checks     []api.Check
 	closers    []func()
 }
 
@@ -119,7 +122,7 @@ func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_
 		return nil, err
 	}
 	a.closers = append(a.closers, a.DB.Close)
-	if err := a.Metrics.WatchPool("main", a.DB.Stat); err != nil {
+	if err := a.Metrics.WatchPool("main", func() telemetry.PoolStat { return a.DB.Stat() }); err != nil {
 		return nil, err
 	}
 	if err := a.dialTemporal(); err != nil {
@@ -129,6 +132,8 @@ func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_
 		Client: a.temporal, Namespace: cfg.Temporal.Namespace, UIURL: cfg.Temporal.UIURL, Eager: o.API && o.Worker,
 		StepsPerExecution: cfg.Worker.StepsPerExecution, Traced: a.tracer != nil,
 	})
+	a.probe = postgres.NewProbe()
+	a.checks = a.readinessChecks()
 	if err := a.joinDomains(); err != nil {
 		return nil, err
 	}
@@ -217,6 +222,7 @@ func (a *App) joinDomains() error {
 	a.Runs = runs.NewService(runs.Deps{
 		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents, slugs, modelCheck{a.models}}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
 		Outbox: outbox{hooks, a.Deliveries}, Ledger: a.Quotas, Logger: a.log, Observer: m,
+		StartsPerTenant: a.cfg.Defaults.StartsAtOnce,
 		CheckURL: func(raw string) error {
 			_, err := guarded.ParseURL(raw)
 			return err

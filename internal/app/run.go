@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -30,10 +29,13 @@ const idempotencyTTL = 24 * time.Hour
 // nothing: no more requests, no more tasks, and last what writes the event log and the audit trail. ready is called
 // once the API accepts requests (at once for a process without one), with its base URL.
 func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
+	checkLater, err := a.checkSession(ctx)
+	if err != nil {
+		return err
+	}
 	// Ports first: what begins here has to be stopped again, a port that is taken is known at once.
 	var listener net.Listener
 	if a.options.API {
-		var err error
 		if listener, err = listen(ctx, a.cfg.HTTPAddr, "LARI_HTTP_ADDR"); err != nil {
 			return err
 		}
@@ -53,7 +55,9 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 	var writers sync.WaitGroup
 	writers.Go(func() { a.Log.RunAppender(logging) })
 	writers.Go(func() { a.audit.RunAppender(logging) })
-	writers.Go(func() { a.Log.Listener(a.cfg.DatabaseDirectURL.Reveal()).Run(logging) })
+	events := a.Log.Listener(a.cfg.DatabaseDirectURL.Reveal())
+	events.Probe = a.probe
+	writers.Go(func() { events.Run(logging) })
 	defer writers.Wait()
 	defer stopLogging()
 
@@ -61,7 +65,10 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		writers.Go(func() { a.stopListener().Run(logging) })
 	}
 
+	defer func() { a.bounded(ctx, a.Runs.StopStarts) }()
+
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return checkLater(ctx) })
 	group.Go(func() error {
 		if !a.insist(ctx, "Temporal cannot be prepared yet", func() error { return a.engine.Prepare(ctx) }) {
 			return nil
@@ -116,6 +123,10 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 		return nil
 	})
 	if a.options.API {
+		group.Go(func() error {
+			a.setDefaultLimits(ctx)
+			return nil
+		})
 		a.runKeys(ctx, group)
 		a.runAnchors(ctx, group)
 		group.Go(func() error { return a.runAPI(ctx, listener) })
@@ -164,21 +175,24 @@ func (a *App) bounded(ctx context.Context, stop func(context.Context) error) {
 
 // server makes the API's server over the whole table of routes.
 func (a *App) server() (*api.Server, error) {
+	streams, err := newStreamLimits(a.Quotas)
+	if err != nil {
+		return nil, err
+	}
 	d := api.Deps{
 		Config: api.Config{
 			BodyLimit: int(a.cfg.Limits.BodyBytes), Timeout: a.cfg.Limits.RequestTimeout, TrustedProxies: a.cfg.TrustedProxies,
 			HSTS: a.cfg.HSTS, Origins: a.cfg.CORSOrigins,
+			RequestsAtOnce: a.cfg.Defaults.RequestsAtOnce, StreamsPerCaller: a.cfg.Defaults.StreamsPerCaller,
+			AuthFailures: a.cfg.Auth.FailuresPerMinute,
 		},
-		Auth:   &auth.Authenticator{Verifier: a.verifier, Keys: a.apiKeys},
-		Keys:   a.keys,
-		Trail:  a.audit,
-		Rate:   ratelimit.New(a.Quotas.Lease, time.Now, a.log),
-		Tracer: a.tracer,
-		Checks: []api.Check{
-			{Name: "postgres", Run: a.DB.Ping},
-			{Name: "migrations", Run: a.migrated},
-			{Name: "temporal", Run: a.engine.Ready},
-		},
+		Auth:    &auth.Authenticator{Verifier: a.verifier, Keys: a.apiKeys},
+		Keys:    a.keys,
+		Trail:   a.audit,
+		Rate:    ratelimit.New(a.Quotas.Lease, a.cfg.Defaults.RequestsPerMinute, time.Now, a.log),
+		Streams: streams.Limit,
+		Tracer:  a.tracer,
+		Checks:  a.checks,
 		Version: Version(),
 		Log:     a.log,
 
@@ -274,11 +288,6 @@ func (a *App) sweepKeys(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
-}
-
-// Ready reports whether the process can do its work.
-func (a *App) Ready(ctx context.Context) error {
-	return errors.Join(a.DB.Ping(ctx), a.migrated(ctx), a.engine.Ready(ctx))
 }
 
 func (a *App) migrated(ctx context.Context) error {

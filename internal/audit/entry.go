@@ -54,6 +54,7 @@ type Call struct {
 	Status       int
 	Code         fault.Code // why it was not done; "" when it was
 	Replayed     bool       // answered as an earlier request with the same Idempotency-Key
+	Repeated     int        // how many refusals it stands for; 0: it is a single call
 }
 
 type callData struct {
@@ -62,10 +63,11 @@ type callData struct {
 	Status   int        `json:"status"`
 	Code     fault.Code `json:"code,omitempty"`
 	Replayed bool       `json:"replayed,omitempty"`
+	Repeated int        `json:"repeated,omitempty"`
 }
 
 func (c Call) entry() (Entry, error) {
-	data, err := encode(callData{c.Method, c.Route, c.Status, c.Code, c.Replayed})
+	data, err := encode(callData{c.Method, c.Route, c.Status, c.Code, c.Replayed, c.Repeated})
 	e := Entry{
 		At: c.At, Actor: c.Actor, Action: c.Operation, ResourceType: c.ResourceType, ResourceID: c.ResourceID,
 		Outcome: c.Outcome, RequestID: c.RequestID, Data: data,

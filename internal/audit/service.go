@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,6 +29,7 @@ type Observer interface {
 type Service struct {
 	store    store
 	appender *stream.Appender[addition]
+	refusals *refusals
 	observer Observer
 	anchors  *Anchors // nil: nothing is anchored
 	log      *slog.Logger
@@ -42,13 +44,20 @@ type addition struct {
 
 // NewService makes the service. Its owner calls RunAppender. anchors may be nil.
 func NewService(db *postgres.DB, observer Observer, anchors *Anchors, log *slog.Logger) *Service {
-	s := &Service{store: store{db}, observer: observer, anchors: anchors, log: log}
+	s := &Service{store: store{db}, refusals: newRefusals(), observer: observer, anchors: anchors, log: log}
 	s.appender = stream.NewAppender(s.flush)
 	return s
 }
 
 // RunAppender commits what is added until ctx ends, and then what is left, for at most five seconds.
-func (s *Service) RunAppender(ctx context.Context) { s.appender.Run(ctx) }
+func (s *Service) RunAppender(ctx context.Context) {
+	appending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { s.appender.Run(appending) })
+	s.runRefusals(ctx)
+	stop()
+	running.Wait()
+}
 
 // Append adds an entry; it is committed when Append returns nil. One whose key is known changes nothing.
 // Errors: NotFound for a tenant that does not exist, Invalid for data that is no object, the context's.
@@ -71,8 +80,22 @@ const appendWait = time.Second
 
 // AddCall adds a call with the next group commit; the ticket says when it is committed. One that nobody
 // waits for lets others go first, for a tenth of a second. While the database is away it is tried again
-// and again. A call that cannot be kept is not lost without a trace: the log then holds it.
+// and again. A call that cannot be kept is not lost without a trace: the log then holds it. Of refused calls of one
+// caller, route and code only the first is an entry at once (nil for the others, of which nobody waits): those of the
+// minute after it are one entry with their number.
 func (s *Service) AddCall(ctx context.Context, c Call, awaited bool) (*stream.Ticket, error) {
+	if c.Outcome == Refused {
+		if !s.refusals.add(scope.Tenant(ctx), c, time.Now()) {
+			return nil, nil
+		}
+		if s.refusals.full() {
+			s.writeRefusals(ctx, func(time.Time) bool { return true })
+		}
+	}
+	return s.addCall(ctx, c, awaited)
+}
+
+func (s *Service) addCall(ctx context.Context, c Call, awaited bool) (*stream.Ticket, error) {
 	e, err := c.entry()
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ const (
 	TokensPerMonth    = "tokens_per_month"
 	CostUSDPerMonth   = "cost_usd_per_month"
 	RequestsPerMinute = "requests_per_minute"
+	Streams           = "streams"
 )
 
 // Exhausted is what becomes of a running run when a monthly quota has no room for its next step.
@@ -41,6 +42,7 @@ type Limits struct {
 	CostUSDPerMonth   *decimal.Decimal `json:"cost_usd_per_month" required:"true" description:"Decimal US dollars a month (UTC)."`
 	RequestsPerMinute *int             `json:"requests_per_minute" required:"true" description:"Requests to the API in any minute."`
 	Schedules         *int             `json:"schedules" required:"true" description:"Schedules at a time."`
+	Streams           *int             `json:"streams" required:"true" description:"Streams and requests that wait for a run, at a time, in each API process."`
 	SoftPercent       *int             `json:"soft_percent" required:"true" description:"Share of a limit, in percent, from which on warnings are given."`
 	OnExhausted       *Exhausted       `json:"on_exhausted" required:"true" enum:"stop,pause" description:"What becomes of a running run whose next step a monthly quota has no room for."`
 }
@@ -64,6 +66,7 @@ func (l Limits) check() error {
 		{RunsPerDay, l.RunsPerDay, 0, 1_000_000_000},
 		{RequestsPerMinute, l.RequestsPerMinute, 1, 1_000_000},
 		{"schedules", l.Schedules, 0, 1_000_000},
+		{Streams, l.Streams, 0, 1_000_000},
 		{"soft_percent", l.SoftPercent, 1, 100},
 	} {
 		if n.value != nil && (*n.value < n.least || *n.value > n.most) {
@@ -81,14 +84,22 @@ func (l Limits) check() error {
 	return nil
 }
 
-// effective gives what holds for a tenant with these two rows, as lari.quotas_of does for the database.
-func effective(platform, own Limits) Limits {
+// effective returns what holds for a tenant with these two rows, as lari.quotas_of does for the database: where the
+// platform has no word the default holds, and the tenant narrows either.
+func effective(byDefault, platform, own Limits) Limits {
 	soft, exhausted := defaultSoft, Stop
+	platform.ConcurrentRuns = cmp.Or(platform.ConcurrentRuns, byDefault.ConcurrentRuns)
+	platform.HeldRuns = cmp.Or(platform.HeldRuns, byDefault.HeldRuns)
+	platform.RunsPerDay = cmp.Or(platform.RunsPerDay, byDefault.RunsPerDay)
+	platform.RequestsPerMinute = cmp.Or(platform.RequestsPerMinute, byDefault.RequestsPerMinute)
+	platform.Schedules = cmp.Or(platform.Schedules, byDefault.Schedules)
+	platform.Streams = cmp.Or(platform.Streams, byDefault.Streams)
 	l := Limits{
 		ConcurrentRuns: least(platform.ConcurrentRuns, own.ConcurrentRuns), HeldRuns: least(platform.HeldRuns, own.HeldRuns),
 		RunsPerDay: least(platform.RunsPerDay, own.RunsPerDay), TokensPerMonth: least(platform.TokensPerMonth, own.TokensPerMonth),
 		CostUSDPerMonth: platform.CostUSDPerMonth, RequestsPerMinute: least(platform.RequestsPerMinute, own.RequestsPerMinute),
-		Schedules: least(platform.Schedules, own.Schedules), SoftPercent: least(platform.SoftPercent, own.SoftPercent),
+		Schedules: least(platform.Schedules, own.Schedules), Streams: least(platform.Streams, own.Streams),
+		SoftPercent: least(platform.SoftPercent, own.SoftPercent),
 		OnExhausted: cmp.Or(own.OnExhausted, platform.OnExhausted),
 	}
 	if own.CostUSDPerMonth != nil && (l.CostUSDPerMonth == nil || own.CostUSDPerMonth.LessThan(*l.CostUSDPerMonth)) {
@@ -125,6 +136,7 @@ type Quotas struct {
 	TenantID  uuid.UUID `json:"tenant_id" required:"true"`
 	Platform  *Row      `json:"platform" required:"true" description:"What the platform allows; null: it says nothing."`
 	Tenant    *Row      `json:"tenant" required:"true" description:"What the tenant allows itself; null: it says nothing."`
-	Effective Limits    `json:"effective" required:"true" description:"What holds: the smaller of both."`
+	Default   Limits    `json:"default" required:"true" description:"What holds where the platform has no word of this tenant."`
+	Effective Limits    `json:"effective" required:"true" description:"What holds: the smaller of the platform's word, or the default, and the tenant's."`
 	Usage     Usage     `json:"usage" required:"true"`
 }

@@ -35,7 +35,7 @@ func newReplicas(t *testing.T, n int) *replicas {
 		r.limiters = append(r.limiters, ratelimit.New(func(ctx context.Context, tenant uuid.UUID, n int) (ratelimit.Grant, error) {
 			r.leases.Add(1)
 			return service.Lease(ctx, tenant, n)
-		}, r.now, slog.New(slog.DiscardHandler)))
+		}, 0, r.now, slog.New(slog.DiscardHandler)))
 	}
 	return r
 }
@@ -206,7 +206,7 @@ func TestRequestsPassWhilePostgresIsAway(t *testing.T) {
 	w.allow(t, quotas.Limits{RequestsPerMinute: ptr(1)})
 	gone := quotas.NewService(w.database.Open(t, postgres.Config{URL: "postgres://nobody@127.0.0.1:1/none?sslmode=disable"}))
 	var logged bytes.Buffer
-	l := ratelimit.New(gone.Lease, time.Now, slog.New(slog.NewTextHandler(&logged, nil)))
+	l := ratelimit.New(gone.Lease, 0, time.Now, slog.New(slog.NewTextHandler(&logged, nil)))
 	for range 1000 {
 		if d := l.Take(w.ctx, w.tenant); !d.Allowed {
 			t.Fatalf("a request was refused: %+v", d)

@@ -36,20 +36,27 @@ func (s *Service) Find(ctx context.Context, tenant uuid.UUID) (Quotas, error) {
 	if err := own(ctx, tenant); err != nil {
 		return Quotas{}, err
 	}
-	rows, u, err := s.store.find(ctx, tenant)
+	of, u, err := s.store.find(ctx, tenant)
 	if err != nil {
 		return Quotas{}, err
 	}
-	q := Quotas{TenantID: tenant, Platform: rows[sourcePlatform], Tenant: rows[sourceTenant]}
-	q.Effective = effective(q.Platform.limits(), q.Tenant.limits())
+	q := Quotas{TenantID: tenant, Platform: of.rows[sourcePlatform], Tenant: of.rows[sourceTenant], Default: of.byDefault, Effective: of.effective()}
 	q.Usage = usage(q.Effective, u, time.Now())
 	return q, nil
 }
 
 // Limit gives what holds for the context's tenant.
 func (s *Service) Limit(ctx context.Context) (Limits, error) {
-	rows, err := s.store.rows(ctx, scope.Tenant(ctx))
-	return effective(rows[sourcePlatform].limits(), rows[sourceTenant].limits()), err
+	of, err := s.store.read(ctx, scope.Tenant(ctx))
+	return of.effective(), err
+}
+
+// ReplaceDefaults sets the limits of every tenant of which the platform says no other.
+func (s *Service) ReplaceDefaults(ctx context.Context, l Limits) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	return s.store.replaceDefaults(postgres.AsSystem(ctx), l)
 }
 
 // Replace sets all that the caller says of a tenant's limits: the platform when that calls, else the tenant.

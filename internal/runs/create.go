@@ -12,9 +12,10 @@ import (
 	"github.com/larirun/lari/internal/platform/tracing"
 )
 
-// Create accepts a run and hands it to the engine, unless it is to be held. When the engine cannot be reached
-// the run is taken back and fault.Unavailable given. A NewRun whose id is known gives the run that exists. What
-// stands against a run (a quota, a pause, a suspended tenant, a busy thread) is said with its own code.
+// Create accepts a run and hands it to the engine, unless it is to be held. Acceptance needs the database alone:
+// a run whose start takes long, or whose engine cannot be reached, is queued and started later (starter,
+// RunDispatcher). A NewRun whose id is known gives the run that exists. What stands against a run (a quota, a
+// pause, a suspended tenant, a busy thread) is said with its own code.
 func (s *Service) Create(ctx context.Context, in NewRun) (Run, error) {
 	r, err := s.asked(ctx, in)
 	if err != nil {
@@ -82,12 +83,32 @@ func (s *Service) begin(ctx context.Context, r Run, also func(ctx context.Contex
 		s.wake.held(r)
 		return r, nil
 	}
-	if err := s.Engine.StartRun(ctx, r); err != nil {
+	if _, err := s.starter.Start(ctx, r, s.StartPatience); retryable(err) {
+		s.startLater(ctx, r, err)
+	} else if err != nil {
 		if err := s.takeBack(ctx, r, err); err != nil {
 			return Run{}, err
 		}
 	}
 	return r, nil
+}
+
+// startAbandoned handles the failed start of a run whose caller has its answer.
+func (s *Service) startAbandoned(ctx context.Context, r Run, cause error) {
+	if retryable(cause) {
+		s.startLater(ctx, r, cause)
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, 5*time.Second)
+	defer stop()
+	if err := s.failUnstarted(ctx, r, cause); err != nil {
+		s.Logger.WarnContext(ctx, "a run that the engine refuses is not ended yet", "run_id", r.ID, "error", err)
+	}
+}
+
+// startLater leaves a run to the dispatcher, which finds it by its row.
+func (s *Service) startLater(ctx context.Context, r Run, cause error) {
+	s.Logger.WarnContext(ctx, "a run stays queued: the engine could not be told of it", "run_id", r.ID, "error", cause)
 }
 
 // admit accepts a run and gives it as it was accepted, with the runs that are to make room for it; what stands
@@ -167,10 +188,9 @@ func (s *Service) acceptOn(ctx context.Context, r Run, waits bool, also func(ctx
 	return a, superseded, err
 }
 
-// takeBack undoes the acceptance of a run that the engine did not take, and gives the cause. A run that
-// has begun stays: its start was heard although the answer was lost. When taking back fails as well, the
-// dispatcher looks after the run: it is started or failed, never lost. A workflow that begins after its
-// run was taken back finds no run and ends.
+// takeBack undoes the acceptance of a run that the engine refuses for good, and gives the cause. A run that
+// has begun stays. When taking back fails as well, the dispatcher looks after the run: it is started or
+// failed, never lost. A workflow that begins after its run was taken back finds no run and ends.
 func (s *Service) takeBack(ctx context.Context, r Run, cause error) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer stop()

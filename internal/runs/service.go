@@ -115,14 +115,19 @@ type Deps struct {
 	Observer   ReconcileObserver
 	Logger     *slog.Logger
 	DispatchIn time.Duration // how old an undispatched run or unheard cancel is when it is looked after; zero: 10 s
-	Explains   Explaining
+	// StartPatience is how long a request that makes a run waits for the engine to take it; zero: 50 ms.
+	StartPatience time.Duration
+	// StartsPerTenant bounds the starts of one tenant that are under way in this process; zero: 4.
+	StartsPerTenant int
+	Explains        Explaining
 }
 
 // Service is what can be done with runs. Each method acts for the tenant of the context.
 type Service struct {
 	Deps
-	store store
-	wake  *wake
+	store   store
+	wake    *wake
+	starter *starter
 }
 
 // NewService makes the service.
@@ -130,8 +135,20 @@ func NewService(d Deps) *Service {
 	if d.DispatchIn == 0 {
 		d.DispatchIn = 10 * time.Second
 	}
-	return &Service{Deps: d, store: d.Log.store, wake: newWake()}
+	if d.StartPatience == 0 {
+		d.StartPatience = DefaultStartPatience
+	}
+	if d.StartsPerTenant == 0 {
+		d.StartsPerTenant = DefaultStartsPerTenant
+	}
+	s := &Service{Deps: d, store: d.Log.store, wake: newWake()}
+	s.starter = newStarter(d.StartsPerTenant, func(ctx context.Context, r Run) error { return s.Engine.StartRun(ctx, r) }, s.startAbandoned)
+	return s
 }
+
+// StopStarts waits for the starts of runs that are under way; those behind them are left to the dispatchers of
+// other processes. Runs that are accepted afterwards are, too.
+func (s *Service) StopStarts(ctx context.Context) error { return s.starter.Stop(ctx) }
 
 // Find gives a run; fault.NotFound when the tenant has none of that id.
 func (s *Service) Find(ctx context.Context, id uuid.UUID) (Run, error) { return s.store.find(ctx, id) }

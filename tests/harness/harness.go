@@ -24,6 +24,7 @@ import (
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/postgres/pgtest"
 	"github.com/larirun/lari/internal/platform/telemetry"
+	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/pace"
 )
@@ -66,6 +67,7 @@ func NewSystemWith(t testing.TB, model fakellm.Options) *System {
 	if err != nil {
 		t.Fatalf("the configuration of the tests: %v", err)
 	}
+	cfg.Defaults, cfg.Auth.FailuresPerMinute = config.Defaults{}, 0 // no limits but those that a test sets
 	s := &System{Database: pgtest.New(t), Model: fakellm.Start(model)}
 	t.Cleanup(s.Model.Close)
 	cfg.DatabaseURL, cfg.DatabaseDirectURL = config.NewURL(s.Database.URL), config.NewURL(s.Database.URL)
@@ -101,6 +103,9 @@ func dial(t testing.TB, cfg config.Config) client.Client {
 	return c
 }
 
+// startPatience lets most tests find a run in Temporal as soon as it was asked for, also on a busy machine.
+const startPatience = 5 * time.Second
+
 // Process is one running process of the program.
 type Process struct {
 	App *app.App
@@ -129,6 +134,19 @@ func (s *System) StartWith(t testing.TB, cfg config.Config, o app.Options, tune 
 	return p
 }
 
+// WithDefaultPatience lets requests wait for the start of their runs as long as outside of tests; it is a tune.
+func WithDefaultPatience(a *app.App) { a.Runs.StartPatience = runs.DefaultStartPatience }
+
+// DefaultLimits are the limits of a tenant as they are without any setting.
+func DefaultLimits(t testing.TB) config.Defaults {
+	t.Helper()
+	cfg, err := config.Load(map[string]string{})
+	if err != nil {
+		t.Fatalf("the configuration without any setting: %v", err)
+	}
+	return cfg.Defaults
+}
+
 // Launch is StartWith for a process that may never become ready: it does not wait for that.
 func (s *System) Launch(t testing.TB, cfg config.Config, o app.Options, tune ...func(*app.App)) *Process {
 	t.Helper()
@@ -142,6 +160,7 @@ func (s *System) Launch(t testing.TB, cfg config.Config, o app.Options, tune ...
 		stop()
 		t.Fatalf("put the process together: %v", err)
 	}
+	a.Runs.StartPatience = startPatience
 	for _, f := range tune {
 		f(a)
 	}

@@ -36,6 +36,7 @@ var global = map[string]string{
 	"audit_tombstones":          "says where the log of a tenant ended that is gone; only the service reads it",
 	"platform_idempotency_keys": "is of requests that act in no tenant; only the platform's role reads it",
 	"platform_state":            "whether the whole platform begins runs concerns every tenant, and says nothing of any",
+	"platform_limits":           "the limits of every tenant without others of its own concern all of them",
 }
 
 // catalogue reads all tables that belong to tenants.

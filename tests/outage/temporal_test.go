@@ -1,6 +1,7 @@
 package outage
 
 import (
+	"path"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/larirun/lari/internal/app"
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/workflows"
 )
 
 func newThread(t *testing.T, x *harness.Tenant) uuid.UUID {
@@ -20,18 +22,6 @@ func newThread(t *testing.T, x *harness.Tenant) uuid.UUID {
 	}
 	x.Do(t, "POST", "/v1/threads", `{}`).Want(t, 201, &thread)
 	return thread.ID
-}
-
-// wantEmptyThread demands that a thread shows nothing of a run that was refused.
-func wantEmptyThread(t *testing.T, x *harness.Tenant, thread uuid.UUID) {
-	t.Helper()
-	var messages struct {
-		Items []any `json:"items"`
-	}
-	x.Do(t, "GET", "/v1/threads/"+thread.String()+"/messages", nil).Want(t, 200, &messages)
-	if len(messages.Items) != 0 {
-		t.Errorf("the thread holds %v", messages.Items)
-	}
 }
 
 func TestTemporalDown(t *testing.T) {
@@ -50,24 +40,17 @@ func TestTemporalDown(t *testing.T) {
 
 	temporal.Cut()
 	body := map[string]any{"input": "hello", "thread_id": thread}
-	t.Run("refused", func(t *testing.T) {
-		for name, c := range map[string]struct {
-			path, key string
-			body      any
-		}{
-			"plain":  {"/v1/runs", "plain", `{"input": "hello"}`},
-			"thread": {"/v1/runs", "k", body},
-			"stream": {"/v1/runs/stream", "stream", `{"input": "hello"}`},
-			"wait":   {"/v1/runs/wait", "wait", `{"input": "hello"}`},
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				wantRefused(t, 10*time.Second, x, "POST", c.path, c.body, "Idempotency-Key", c.key)
-			})
-		}
-	})
-	wantRuns(t, s, x, goesOn.ID, stops.ID)
-	wantEmptyThread(t, x, thread)
+	// Acceptance needs Postgres alone.
+	plain := x.StartRun(t, `{"input": "hello"}`)
+	var onThread, again harness.Run
+	x.Do(t, "POST", "/v1/runs", body, "Idempotency-Key", "k").Want(t, 202, &onThread)
+	x.Do(t, "POST", "/v1/runs", body, "Idempotency-Key", "k").Want(t, 202, &again)
+	if plain.Status != "queued" || onThread.Status != "queued" || again.ID != onThread.ID {
+		t.Errorf("the runs are %+v, %+v and %+v", plain, onThread, again)
+	}
+	streamed := x.OpenRun(t, `{"input": "hello"}`)
+	streamedID := uuid.MustParse(path.Base(streamed.Header.Get("Location")))
+	wantRuns(t, s, x, goesOn.ID, stops.ID, plain.ID, onThread.ID, streamedID)
 	wantReadiness(t, x, 503, "temporal")
 	x.Do(t, "GET", "/healthz", nil).Want(t, 200)
 	x.Do(t, "POST", "/v1/runs/"+stops.ID.String()+"/cancel", `{"reason": "in the dark"}`).Want(t, 202)
@@ -88,11 +71,18 @@ func TestTemporalDown(t *testing.T) {
 		t.Errorf("the run under way: %q, %v", got, harness.Types(seen))
 	}
 	wantReadiness(t, x, 200, "")
-	again := x.Do(t, "POST", "/v1/runs", body, "Idempotency-Key", "k")
-	var r harness.Run
-	again.Want(t, 202, &r)
-	harness.WantWhole(t, x.Follow(t, r.ID, 0).Rest(t))
-	wantRuns(t, s, x, goesOn.ID, stops.ID, r.ID)
+	for _, accepted := range []*harness.Stream{streamed, x.Follow(t, plain.ID, 0), x.Follow(t, onThread.ID, 0)} { // without another request
+		events := accepted.Rest(t)
+		harness.WantWhole(t, events)
+		if events[len(events)-1].Type != event.RunCompleted {
+			t.Errorf("a run that was accepted meanwhile ended with %v", harness.Types(events))
+		}
+	}
+	x.Do(t, "POST", "/v1/runs", body, "Idempotency-Key", "k").Want(t, 202, &again)
+	if again.ID != onThread.ID {
+		t.Errorf("the same request made %s beside %s", again.ID, onThread.ID)
+	}
+	wantRuns(t, s, x, goesOn.ID, stops.ID, plain.ID, onThread.ID, streamedID)
 }
 
 func TestTemporalStalls(t *testing.T) {
@@ -103,12 +93,15 @@ func TestTemporalStalls(t *testing.T) {
 	x := p.NewTenant(t, agents.Config{})
 	wantReadiness(t, x, 200, "")
 	temporal.Stall()
-	wantRefused(t, 8*time.Second, x, "POST", "/v1/runs", `{"input": "hello"}`)
+	r := x.StartRun(t, `{"input": "hello"}`)
+	if r.Status != "queued" {
+		t.Errorf("the run is %+v", r)
+	}
 	wantReadiness(t, x, 503, "temporal")
-	wantRuns(t, s, x)
+	wantRuns(t, s, x, r.ID)
 	temporal.Heal(t)
+	harness.WantWhole(t, x.Follow(t, r.ID, 0).Rest(t))
 	wantReadiness(t, x, 200, "")
-	harness.WantWhole(t, x.Follow(t, x.StartRun(t, `{"input": "hello"}`).ID, 0).Rest(t))
 }
 
 // TestTemporalPauses has a server that is silent for some seconds while a model writes. The text goes on,
@@ -139,40 +132,41 @@ func TestTemporalPauses(t *testing.T) {
 	}
 }
 
-// TestAStartThatNobodyHeardOf has Temporal take a run while its answer is lost. The caller is told 503,
-// the run is taken back, and its workflow finds nothing; the same request again must make the run and
-// have it executed, although a workflow of that id has been there.
-func TestAStartThatNobodyHeardOf(t *testing.T) {
+// TestStartWithLostAnswer_RunsOnce has Temporal take a run while its answer is lost, and nobody execute it. The run
+// is accepted; the dispatcher tries again and meets the workflow of the first start. The model is asked once.
+func TestStartWithLostAnswer_RunsOnce(t *testing.T) {
 	t.Parallel()
 	s := harness.NewSystem(t)
 	cfg, _, temporal := s.Behind(t)
-	p := s.StartWith(t, cfg, app.Options{API: true})
+	p := s.StartWith(t, cfg, app.Options{API: true}, soon)
 	x := p.NewTenant(t, agents.Config{})
 	thread := newThread(t, x)
 	wantReadiness(t, x, 200, "")
 	body := map[string]any{"input": "hello", "thread_id": thread}
 	temporal.Mute()
-	wantRefused(t, 10*time.Second, x, "POST", "/v1/runs", body, "Idempotency-Key", "k")
+	var r, again harness.Run
+	x.Do(t, "POST", "/v1/runs", body, "Idempotency-Key", "k").Want(t, 202, &r)
+	harness.Eventually(t, 30*time.Second, "Temporal has the run", func() bool {
+		_, err := s.Temporal.DescribeWorkflowExecution(t.Context(), workflows.RunWorkflowID(x.ID, r.ID), "")
+		return err == nil
+	})
 	temporal.Heal(t)
-	wantRuns(t, s, x)
-	wantEmptyThread(t, x, thread)
-	worker := s.Start(t, app.Options{Worker: true}) // meets the workflow whose run is gone
 	conn := s.Database.Conn(t)
-	harness.Eventually(t, 30*time.Second, "the workflow without a run ends", func() bool {
-		var id uuid.UUID
-		err := conn.QueryRow(t.Context(), `select resource_id from idempotency_keys where tenant_id = $1`, x.ID).Scan(&id)
-		if err != nil {
+	harness.Eventually(t, 30*time.Second, "the dispatcher has told Temporal of the run", func() (told bool) {
+		if err := conn.QueryRow(t.Context(), `select dispatched_at is not null from agent_runs where id = $1`, r.ID).Scan(&told); err != nil {
 			t.Fatal(err)
 		}
-		d, err := s.Temporal.DescribeWorkflowExecution(t.Context(), x.ID.String()+"/run/"+id.String(), "")
-		return err == nil && d.GetWorkflowExecutionInfo().GetCloseTime().IsValid()
+		return told
 	})
-	var r harness.Run
-	x.Do(t, "POST", "/v1/runs", body, "Idempotency-Key", "k").Want(t, 202, &r)
+	worker := s.Start(t, app.Options{Worker: true})
 	events := x.Follow(t, r.ID, 0).Rest(t)
 	harness.WantWhole(t, events)
 	if events[len(events)-1].Type != event.RunCompleted {
 		t.Errorf("the run ended with %v", harness.Types(events))
+	}
+	x.Do(t, "POST", "/v1/runs", body, "Idempotency-Key", "k").Want(t, 202, &again)
+	if n := s.Model.Stats().Requests; n != 1 || again.ID != r.ID {
+		t.Errorf("the model was asked %d times; the same request gives %s and %s", n, r.ID, again.ID)
 	}
 	wantRuns(t, s, x, r.ID)
 	if err := worker.Stop(); err != nil {
@@ -180,8 +174,7 @@ func TestAStartThatNobodyHeardOf(t *testing.T) {
 	}
 }
 
-// TestAStartThatTookEffect is the same with a worker at hand: when the answer is given up the run has
-// begun, so the caller is told that it was accepted.
+// TestAStartThatTookEffect is the same with a worker at hand.
 func TestAStartThatTookEffect(t *testing.T) {
 	t.Parallel()
 	s := harness.NewSystem(t)

@@ -52,3 +52,16 @@ func (a *Authenticator) key(ctx context.Context, key string) (*Principal, error)
 	}
 	return a.Keys.Authenticate(ctx, key)
 }
+
+// NeedsLookup reports whether the credential can only be judged by looking it up: it has the form of an API key and is
+// none that this process has let in lately.
+func (a *Authenticator) NeedsLookup(authorizationHeader, apiKeyHeader string) bool {
+	key := apiKeyHeader
+	if key == "" {
+		_, credential, _ := strings.Cut(authorizationHeader, " ")
+		if key = strings.Trim(credential, " "); !strings.HasPrefix(key, KeyPrefix) {
+			return false
+		}
+	}
+	return a.Keys != nil && !a.Keys.remembers(key)
+}

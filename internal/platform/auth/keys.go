@@ -157,6 +157,16 @@ func (k *Keys) remember(id string, r KeyRecord, now time.Time) keyEntry {
 	return e
 }
 
+// remembers reports whether the key is one that was found, and so need not be asked for by whoever guesses keys.
+func (k *Keys) remembers(key string) bool {
+	id, hash, err := ParseKey(key)
+	if err != nil {
+		return false
+	}
+	e, held := k.found.Peek(id)
+	return held && subtle.ConstantTimeCompare(hash, e.record.Hash) == 1
+}
+
 // Forget makes the next use of the key with the prefix ask the store again.
 func (k *Keys) Forget(prefix string) { k.found.Remove(prefix) }
 

@@ -60,8 +60,9 @@ type Config struct {
 
 	Schedules Schedules `section:"Schedules"`
 
-	Limits Limits `section:"Limits"`
-	Worker Worker `section:"Worker"`
+	Limits   Limits   `section:"Limits"`
+	Defaults Defaults `section:"Limits of a tenant"`
+	Worker   Worker   `section:"Worker"`
 }
 
 // Auth says whose tokens are accepted.
@@ -71,6 +72,8 @@ type Auth struct {
 	JWKSURL     string `env:"LARI_JWKS_URL" rule:"http" doc:"the issuer's public keys; default: SUPABASE_URL/auth/v1/.well-known/jwks.json"`
 	Issuer      string `env:"LARI_JWT_ISSUER" rule:"text" doc:"the iss claim that is demanded; default: SUPABASE_URL/auth/v1"`
 	Audience    string `env:"LARI_JWT_AUDIENCE" default:"authenticated" rule:"text" doc:"the aud claim that is demanded"`
+	// FailuresPerMinute: 0 is no limit.
+	FailuresPerMinute int `env:"LARI_AUTH_FAILURES_PER_MINUTE" default:"120" min:"0" max:"1000000" doc:"failed authentications of one address (an IPv6 /64) in each API process before it is answered with 429; 0: no limit. Behind proxies set LARI_TRUSTED_PROXIES: without it all clients of a proxy are one address"`
 }
 
 // Models says which language models answer. Without a key only the built-in one does.
@@ -190,6 +193,20 @@ type Limits struct {
 	BodyBytes       Bytes         `env:"LARI_BODY_LIMIT" default:"1MiB" min:"1KiB" max:"1GiB" doc:"longest request body: bytes, or a number with KiB, MiB or GiB"`
 	RequestTimeout  time.Duration `env:"LARI_REQUEST_TIMEOUT" default:"30s" min:"1s" max:"10m" doc:"longest work on a request that is neither a stream nor a wait"`
 	ShutdownTimeout time.Duration `env:"LARI_SHUTDOWN_TIMEOUT" default:"30s" min:"1s" max:"1h" doc:"how long a stopping process lets work in flight finish"`
+}
+
+// Defaults are the limits of every tenant of which the platform says no other (PUT /v1/tenants/{tenant_id}/quotas).
+// Zero is no limit.
+type Defaults struct {
+	ConcurrentRuns    int `env:"LARI_DEFAULT_CONCURRENT_RUNS" default:"1000" min:"0" max:"1000000" doc:"runs of a tenant that are queued, running or waiting at a time; 0: no limit. These settings hold for tenants of which the platform says no other, by its quotas; the API process that starts last sets them for all (docs/quotas.md)"`
+	HeldRuns          int `env:"LARI_DEFAULT_HELD_RUNS" default:"10000" min:"0" max:"1000000" doc:"runs that are accepted and held back at a time; 0: no limit"`
+	RunsPerDay        int `env:"LARI_DEFAULT_RUNS_PER_DAY" default:"200000" min:"0" max:"1000000000" doc:"runs accepted a day (UTC); 0: no limit"`
+	RequestsPerMinute int `env:"LARI_DEFAULT_REQUESTS_PER_MINUTE" default:"60000" min:"0" max:"1000000" doc:"requests to one API process in any minute; 0: no limit. A limit in the quotas of a tenant counts over all processes together"`
+	Schedules         int `env:"LARI_DEFAULT_SCHEDULES" default:"1000" min:"0" max:"1000000" doc:"schedules at a time; 0: no limit"`
+	Streams           int `env:"LARI_DEFAULT_STREAMS" default:"5000" min:"0" max:"1000000" doc:"open streams, downloads and requests that wait for a run, in each API process; 0: no limit"`
+	StreamsPerCaller  int `env:"LARI_DEFAULT_STREAMS_PER_CALLER" default:"1000" min:"0" max:"1000000" doc:"those of one user or API key; 0: no limit"`
+	StartsAtOnce      int `env:"LARI_DEFAULT_STARTS_AT_ONCE" default:"4" min:"0" max:"1000" doc:"starts of runs that one process has under way in Temporal at a time; runs behind them are accepted and started in turn; 0: 4"`
+	RequestsAtOnce    int `env:"LARI_DEFAULT_REQUESTS_AT_ONCE" default:"32" min:"0" max:"100000" doc:"other requests that one API process works on at a time; more wait up to five seconds for their turn; 0: no limit"`
 }
 
 // Worker sizes the Temporal role. The counts are per process.

@@ -30,6 +30,7 @@ type Config struct {
 // DB is a pool of connections whose statements always carry a role and a tenant.
 type DB struct {
 	pool    *pgxpool.Pool
+	shares  *shares
 	lookups *lookups
 	log     *slog.Logger
 }
@@ -64,7 +65,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the connection pool: %w", err)
 	}
-	return &DB{pool: pool, lookups: newLookups(pc.MaxConns), log: log}, nil
+	return &DB{pool: pool, shares: newShares(pc.MaxConns), lookups: newLookups(pc.MaxConns), log: log}, nil
 }
 
 // closeWithin bounds how long Close waits for a server that does not answer.
@@ -87,8 +88,40 @@ func (db *DB) Close() {
 	}
 }
 
-// Stat gives the pool's figures, for metrics.
-func (db *DB) Stat() *pgxpool.Stat { return db.pool.Stat() }
+// Stat is what a pool's figures are, with the waits for a tenant's share of it.
+type Stat struct {
+	*pgxpool.Stat
+	shares shareStat
+}
+
+// EmptyAcquireCount returns how many statements waited for a connection.
+func (s Stat) EmptyAcquireCount() int64 { return s.Stat.EmptyAcquireCount() + s.shares.waited }
+
+// EmptyAcquireWaitTime returns how long they waited together.
+func (s Stat) EmptyAcquireWaitTime() time.Duration {
+	return s.Stat.EmptyAcquireWaitTime() + s.shares.waitTime
+}
+
+// CanceledAcquireCount returns how many gave up before they had a connection.
+func (s Stat) CanceledAcquireCount() int64 { return s.Stat.CanceledAcquireCount() + s.shares.cancelled }
+
+// Stat returns the pool's figures, for metrics.
+func (db *DB) Stat() Stat { return Stat{db.pool.Stat(), db.shares.stat()} }
+
+// acquire takes a connection out of the tenant's share of the pool. The caller calls release.
+func (db *DB) acquire(ctx context.Context, tenant uuid.UUID) (conn *pgxpool.Conn, release func(), err error) {
+	if err := db.shares.acquire(ctx, tenant); err != nil {
+		return nil, nil, err
+	}
+	if conn, err = db.pool.Acquire(ctx); err != nil {
+		db.shares.release(tenant)
+		return nil, nil, err
+	}
+	return conn, func() {
+		conn.Release()
+		db.shares.release(tenant)
+	}, nil
+}
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return translate(db.pool.Ping(ctx)) }
@@ -193,11 +226,11 @@ func (db *DB) Batch(ctx context.Context, statements ...Statement) error {
 	if err != nil {
 		return err
 	}
-	conn, err := db.pool.Acquire(ctx)
+	conn, release, err := db.acquire(ctx, who.tenant)
 	if err != nil {
 		return translate(err)
 	}
-	defer conn.Release()
+	defer release()
 	return translate(send(ctx, conn, append([]Statement{who.prelude(assumed(conn))}, statements...)))
 }
 

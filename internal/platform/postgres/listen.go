@@ -23,6 +23,7 @@ type Listener struct {
 	Notified func(payload string)
 	// Silence is how long nothing may be heard before the server is asked whether it still lives; zero: 30 s.
 	Silence time.Duration
+	Probe   *Probe // is answered by this session; nil: there is none
 	Log     *slog.Logger
 }
 
@@ -66,8 +67,14 @@ func (l Listener) session(ctx context.Context) error {
 		defer stop()
 		_ = conn.Close(ctx)
 	}()
-	if _, err := conn.Exec(connecting, "listen "+pgx.Identifier{l.Channel}.Sanitize()); err != nil {
-		return err
+	channels := []string{l.Channel}
+	if l.Probe != nil {
+		channels = append(channels, l.Probe.channel)
+	}
+	for _, channel := range channels {
+		if _, err := conn.Exec(connecting, "listen "+pgx.Identifier{channel}.Sanitize()); err != nil {
+			return err
+		}
 	}
 	l.Connected()
 	silence := l.Silence
@@ -79,7 +86,11 @@ func (l Listener) session(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if n != nil {
+		switch {
+		case n == nil:
+		case l.Probe != nil && n.Channel == l.Probe.channel:
+			l.Probe.heard(n.Payload)
+		default:
 			l.Notified(n.Payload)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -157,11 +158,11 @@ func lead(ctx context.Context, db *DB, batch []*lookup) {
 func (db *DB) readTogether(ctx context.Context, batch []*lookup) error {
 	ctx, stop := untilLast(ctx, batch)
 	defer stop()
-	conn, err := db.pool.Acquire(ctx)
+	conn, release, err := db.acquire(ctx, uuid.Nil) // it serves several tenants
 	if err != nil {
 		return err
 	}
-	defer conn.Release()
+	defer release()
 	statements := make([]Statement, 0, 2*len(batch))
 	var who identity
 	for _, l := range batch {

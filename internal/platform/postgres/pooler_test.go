@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/postgres/pgtest"
 	"github.com/larirun/lari/internal/platform/scope"
 )
 
@@ -19,7 +20,7 @@ import (
 func TestThroughATransactionPooler(t *testing.T) {
 	t.Parallel()
 	d := notes(t)
-	address := startBouncer(t, d.URL)
+	address := pgtest.StartBouncer(t, d.URL)
 	db := d.Open(t, postgres.Config{URL: address, Pooled: true, MaxConns: 12})
 	tenants := make([]context.Context, 4)
 	for i := range tenants {

@@ -72,11 +72,12 @@ func (db *DB) Tx(ctx context.Context, fn func(ctx context.Context) error) error 
 
 // tryTx gives what is to follow the commit; the connection is free again by then.
 func (db *DB) tryTx(ctx context.Context, fn func(ctx context.Context) error) (after []func(), err error) {
-	conn, err := db.pool.Acquire(ctx)
+	who, _ := identityOf(ctx) // without a tenant it is the system's; a statement of it fails by itself
+	conn, release, err := db.acquire(ctx, who.tenant)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Release()
+	defer release()
 	t := &tx{conn: conn}
 	if err := fn(context.WithValue(ctx, txKey{}, t)); err != nil {
 		t.rollback(ctx)

@@ -12,7 +12,7 @@ import (
 )
 
 func limiter(g ratelimit.Grant) *ratelimit.Limiter {
-	return ratelimit.New(func(context.Context, uuid.UUID, int) (ratelimit.Grant, error) { return g, nil }, time.Now, slog.New(slog.DiscardHandler))
+	return ratelimit.New(func(context.Context, uuid.UUID, int) (ratelimit.Grant, error) { return g, nil }, 0, time.Now, slog.New(slog.DiscardHandler))
 }
 
 // The path of most requests: 200 ns at most, and nothing allocated.

@@ -9,6 +9,7 @@ import (
 // bucket is what a process knows of a tenant's bucket. Times are the limiter's.
 type bucket struct {
 	freeUntil atomic.Int64 // no limit until then
+	local     localBucket  // for the default limit
 
 	mu      sync.Mutex
 	grant   Grant

@@ -52,12 +52,14 @@ type Decision struct {
 
 // Limiter decides for the tenants of one process. It has no goroutine of its own.
 type Limiter struct {
-	lease  Lease
-	clock  func() time.Time
-	start  time.Time
-	log    *slog.Logger
-	logged atomic.Int64 // when the last absence was
-	shards [shards]shard
+	lease Lease
+	clock func() time.Time
+	start time.Time
+	// byDefault is what each process allows, in requests a minute, to a tenant for which nothing is leased; 0: all.
+	byDefault int
+	log       *slog.Logger
+	logged    atomic.Int64 // when the last absence was
+	shards    [shards]shard
 }
 
 type shard struct {
@@ -65,9 +67,10 @@ type shard struct {
 	buckets map[uuid.UUID]*bucket
 }
 
-// New makes a limiter. clock must be monotonic, as time.Now is.
-func New(lease Lease, clock func() time.Time, log *slog.Logger) *Limiter {
-	l := &Limiter{lease: lease, clock: clock, start: clock(), log: log}
+// New makes a limiter. byDefault holds in this process for a tenant without a limit of its own, in requests a minute;
+// 0: there is no default. clock must be monotonic, as time.Now is.
+func New(lease Lease, byDefault int, clock func() time.Time, log *slog.Logger) *Limiter {
+	l := &Limiter{lease: lease, byDefault: byDefault, clock: clock, start: clock(), log: log}
 	l.logged.Store(-int64(logEvery))
 	for i := range l.shards {
 		l.shards[i].buckets = map[uuid.UUID]*bucket{}
@@ -99,10 +102,18 @@ func (l *Limiter) bucket(tenant uuid.UUID) *bucket {
 	return b
 }
 
-// Take asks for the admission of one request. While the database is away every request is admitted: it
-// fails by itself where it needs the database.
+// Take asks for the admission of one request. While the database is away only the default limit holds: requests
+// fail by themselves where they need the database.
 func (l *Limiter) Take(ctx context.Context, tenant uuid.UUID) Decision {
 	b := l.bucket(tenant)
+	d := l.take(ctx, tenant, b)
+	if d.Limit == 0 && l.byDefault > 0 {
+		return b.local.take(l.now(), l.byDefault)
+	}
+	return d
+}
+
+func (l *Limiter) take(ctx context.Context, tenant uuid.UUID, b *bucket) Decision {
 	if b.free(l.now()) {
 		return Decision{Allowed: true}
 	}

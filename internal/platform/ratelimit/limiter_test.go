@@ -32,7 +32,7 @@ type rig struct {
 
 func newRig(g ratelimit.Grant) *rig {
 	r := &rig{tenant: uuid.New(), at: time.Now(), grant: g}
-	r.Limiter = ratelimit.New(r.lease, r.clock, slog.New(slog.NewTextHandler(&r.logged, nil)))
+	r.Limiter = ratelimit.New(r.lease, 0, r.clock, slog.New(slog.NewTextHandler(&r.logged, nil)))
 	return r
 }
 
@@ -227,7 +227,7 @@ func TestOneAsksForAll(t *testing.T) {
 			most.Store(max(most.Load(), int32(n))) //nolint:gosec // a few
 			<-gate
 			return ratelimit.Grant{Limit: 600, Granted: n, Burst: 40, Every: 100 * time.Millisecond}, nil
-		}, time.Now, slog.New(slog.DiscardHandler))
+		}, 0, time.Now, slog.New(slog.DiscardHandler))
 		tenant := uuid.New()
 		var admitted atomic.Int32
 		for range 20 {

@@ -57,14 +57,14 @@ func exercise(t *testing.T, m *Metrics) {
 }
 
 // poolStat gives the figures of a real pool that has not connected.
-func poolStat(t *testing.T) func() *pgxpool.Stat {
+func poolStat(t *testing.T) func() PoolStat {
 	t.Helper()
 	pool, err := pgxpool.New(t.Context(), "postgres://nobody@127.0.0.1:1/none?pool_max_conns=7")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return pool.Stat
+	return func() PoolStat { return pool.Stat() }
 }
 
 func TestMetricsAreWellNamed(t *testing.T) {

@@ -2,14 +2,29 @@ package telemetry
 
 import (
 	"fmt"
+	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// PoolStat is what is exported of a pool: of *pgxpool.Stat.
+type PoolStat interface {
+	AcquiredConns() int32
+	IdleConns() int32
+	ConstructingConns() int32
+	MaxConns() int32
+	AcquireCount() int64
+	EmptyAcquireCount() int64
+	CanceledAcquireCount() int64
+	EmptyAcquireWaitTime() time.Duration
+	NewConnsCount() int64
+	MaxLifetimeDestroyCount() int64
+	MaxIdleDestroyCount() int64
+}
+
 // WatchPool exports the figures of a pool of database connections under a name. They are read at each
 // scrape. A second pool of the same name is an error.
-func (m *Metrics) WatchPool(name string, stat func() *pgxpool.Stat) error {
+func (m *Metrics) WatchPool(name string, stat func() PoolStat) error {
 	if err := m.registry.Register(poolCollector{metrics: poolDescs(name), stat: stat}); err != nil {
 		return fmt.Errorf("export the pool %s: %w", name, err)
 	}
@@ -22,7 +37,7 @@ type poolMetrics struct {
 
 type poolCollector struct {
 	metrics poolMetrics
-	stat    func() *pgxpool.Stat
+	stat    func() PoolStat
 }
 
 // Describe is part of prometheus.Collector.

@@ -1,4 +1,4 @@
-package postgres_test
+package pgtest
 
 import (
 	"bufio"
@@ -16,8 +16,9 @@ import (
 	"testing"
 )
 
-// startBouncer runs PgBouncer in transaction mode in front of a database and gives the URL through it.
-func startBouncer(t *testing.T, to string) string {
+// StartBouncer runs PgBouncer in transaction mode in front of a database and returns the URL through it. The test is
+// skipped where PgBouncer is not to be had.
+func StartBouncer(t testing.TB, to string) string {
 	t.Helper()
 	upstream, err := url.Parse(to)
 	if err != nil {
@@ -49,7 +50,7 @@ func startBouncer(t *testing.T, to string) string {
 }
 
 // startUntil starts a program and waits until it logs the words; it is stopped when the test ends.
-func startUntil(t *testing.T, cmd *exec.Cmd, words string) {
+func startUntil(t testing.TB, cmd *exec.Cmd, words string) {
 	t.Helper()
 	log, err := cmd.StderrPipe()
 	if err != nil {
@@ -77,7 +78,7 @@ func startUntil(t *testing.T, cmd *exec.Cmd, words string) {
 }
 
 // unprivileged lets a program run as nobody: PgBouncer refuses to run as root.
-func unprivileged(t *testing.T, paths ...string) *syscall.SysProcAttr {
+func unprivileged(t testing.TB, paths ...string) *syscall.SysProcAttr {
 	t.Helper()
 	if os.Getuid() != 0 {
 		return nil
@@ -98,7 +99,7 @@ func unprivileged(t *testing.T, paths ...string) *syscall.SysProcAttr {
 
 // findBouncer gives the program and the folder of its libraries: installed, or unpacked into dir from
 // Debian's packages, which the user's cache keeps. Where neither is to be had the test is skipped.
-func findBouncer(t *testing.T, dir string) (program, libraries string) {
+func findBouncer(t testing.TB, dir string) (program, libraries string) {
 	t.Helper()
 	for _, name := range []string{"pgbouncer", "/usr/sbin/pgbouncer"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -127,7 +128,7 @@ func findBouncer(t *testing.T, dir string) (program, libraries string) {
 	return filepath.Join(dir, "usr/sbin/pgbouncer"), filepath.Dir(found[0])
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
