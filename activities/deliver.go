@@ -13,6 +13,7 @@ import (
 	"github.com/larirun/lari/internal/deliveries"
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/storable"
 	"github.com/larirun/lari/internal/runs"
 )
 
@@ -98,7 +99,7 @@ func deliveryKey(d connectors.Delivery) (deliveries.Key, error) {
 }
 
 func attemptOf(began clock.Time, report connectors.Report, err error) (deliveries.Attempt, deliveries.Status) {
-	a := deliveries.Attempt{At: began, DurationMS: time.Since(began.Time).Milliseconds(), Response: clean(report.Response)}
+	a := deliveries.Attempt{At: began, DurationMS: time.Since(began.Time).Milliseconds(), Response: storable.Text(report.Response)}
 	if report.StatusCode != 0 {
 		a.StatusCode = &report.StatusCode
 	}
@@ -106,10 +107,10 @@ func attemptOf(began clock.Time, report connectors.Report, err error) (deliverie
 	case err == nil:
 		return a, deliveries.Delivered
 	case errors.Is(err, connectors.ErrRefused):
-		a.Error = clean(err.Error())
+		a.Error = storable.Text(err.Error())
 		return a, deliveries.Refused
 	}
-	a.Error = clean(err.Error())
+	a.Error = storable.Text(err.Error())
 	return a, deliveries.Pending
 }
 

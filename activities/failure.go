@@ -9,6 +9,7 @@ import (
 
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // retryable is the one table that says which of our codes may succeed when tried again.
@@ -50,23 +51,32 @@ func translate(err error) error {
 	}
 	var model *llm.Error
 	if errors.As(err, &model) {
-		return temporal.NewApplicationErrorWithOptions(model.Detail, ModelFailureType(model.Class), temporal.ApplicationErrorOptions{
-			NonRetryable: !model.Class.Retryable(), NextRetryDelay: bounded(model.RetryAfter),
+		return temporal.NewApplicationErrorWithOptions(storable.Text(model.Detail), ModelFailureType(model.Class), temporal.ApplicationErrorOptions{
+			NonRetryable: !model.Class.Retryable(), NextRetryDelay: boundedDelay(model.RetryAfter),
 		})
 	}
 	var known *fault.Error
 	if errors.As(err, &known) {
-		return temporal.NewApplicationErrorWithOptions(known.Detail, string(known.Code), temporal.ApplicationErrorOptions{
-			NonRetryable: !retryable[known.Code], NextRetryDelay: bounded(known.RetryAfter), Cause: known.Unwrap(),
+		return temporal.NewApplicationErrorWithOptions(storable.Text(known.Detail), string(known.Code), temporal.ApplicationErrorOptions{
+			NonRetryable: !retryable[known.Code], NextRetryDelay: boundedDelay(known.RetryAfter), Cause: readable(known.Unwrap()),
 		})
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return temporal.NewApplicationError(err.Error(), "interrupted") // this worker goes away: another one takes over
+		return temporal.NewApplicationError(storable.Text(err.Error()), "interrupted") // this worker goes away: another one takes over
 	}
-	return temporal.NewApplicationErrorWithOptions("unexpected failure", string(fault.Internal), temporal.ApplicationErrorOptions{Cause: err})
+	return temporal.NewApplicationErrorWithOptions("unexpected failure", string(fault.Internal), temporal.ApplicationErrorOptions{Cause: readable(err)})
+}
+
+// readable returns an error that the engine can be sent. Its messages are UTF-8, and an error may repeat bytes of a
+// server's header: then the failure could not be reported, and the activity would hang until its time is over.
+func readable(err error) error {
+	if err == nil || storable.IsText(err.Error()) {
+		return err
+	}
+	return errors.New(storable.Text(err.Error()))
 }
 
 // maxRetryAfter bounds what a provider may ask us to wait.
 const maxRetryAfter = 5 * time.Minute
 
-func bounded(d time.Duration) time.Duration { return min(d, maxRetryAfter) }
+func boundedDelay(d time.Duration) time.Duration { return min(d, maxRetryAfter) }

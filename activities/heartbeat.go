@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,7 +38,8 @@ type Heart interface {
 // The SDK's own beats are not used: it sends them no more often than it allows each to take, so that beats
 // that hear of a stop within a second would abort the activity whenever the server pauses for one.
 func (a *Activities) heartbeat(ctx context.Context, run uuid.UUID) (context.Context, func()) {
-	alive, end := context.WithCancelCause(ctx)
+	signs := &signs{}
+	alive, end := context.WithCancelCause(context.WithValue(ctx, signsKey{}, signs))
 	prompt, leave := a.Haste.watch(run)
 	done := make(chan struct{})
 	go func() {
@@ -106,8 +108,36 @@ func (a *Activities) beat(ctx context.Context, prompt <-chan struct{}) error {
 func (a *Activities) beatOnce(ctx context.Context, token []byte) error {
 	ctx, stop := context.WithTimeout(ctx, heartbeatLimit)
 	defer stop()
+	if at := signsOf(ctx).working.Load(); at != 0 {
+		return a.Heart.RecordActivityHeartbeat(ctx, token, Beat{WorkingAt: time.UnixMilli(at).UTC()})
+	}
 	return a.Heart.RecordActivityHeartbeat(ctx, token)
 }
+
+// Beat is what a heartbeat tells of a step.
+type Beat struct {
+	// WorkingAt is when the model last gave a sign that is in no event: a thought that is not shown, a piece of a tool
+	// call.
+	WorkingAt time.Time `json:"working_at"`
+}
+
+// signs are what an activity has to tell with its next beat.
+type signs struct {
+	working atomic.Int64 // Unix milliseconds; zero: none
+}
+
+type signsKey struct{}
+
+// signsOf returns those of the context; some that nobody reads when it has none.
+func signsOf(ctx context.Context) *signs {
+	if s, ok := ctx.Value(signsKey{}).(*signs); ok {
+		return s
+	}
+	return &signs{}
+}
+
+// markWorking notes that the model is at work.
+func markWorking(ctx context.Context) { signsOf(ctx).working.Store(time.Now().UnixMilli()) }
 
 // letGo gives the activity of an execution that was reset the time to hear that it is not wanted any more,
 // and to write the last of its text, before another one declares that text void.

@@ -13,6 +13,7 @@ import (
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/storable"
 	"github.com/larirun/lari/internal/platform/stream"
 	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/runs"
@@ -85,7 +86,9 @@ func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, er
 	if held != "" {
 		return ModelTurn{Held: held}, nil
 	}
-	s := &streaming{activities: a, call: in, attempt: turn.Attempt, prompt: p, began: time.Now(), ticket: turn.Opening}
+	s := &streaming{
+		activities: a, call: in, attempt: turn.Attempt, prompt: p, showsReasoning: config.Config.ShowReasoning, began: time.Now(), ticket: turn.Opening,
+	}
 	taken, err := s.run(ctx)
 	if err != nil {
 		return ModelTurn{}, err
@@ -100,8 +103,11 @@ type streaming struct {
 	attempt    int
 	prompt     prompt
 	began      time.Time
+	// showsReasoning puts what the model thinks into the run's log.
+	showsReasoning bool
 
 	text       strings.Builder
+	reasoned   int // bytes of what the model thought, and that can be read
 	calls      []llm.ToolCall
 	done       *llm.Done
 	ticket     *stream.Ticket // of the last event
@@ -123,10 +129,11 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 	}
 	for i, c := range s.done.Unfinished {
 		call := s.toolCall(len(s.calls)+i, c.ToolCall)
-		call.Status, call.Result, call.FinishedAt = runs.ToolFailed, c.Why, &step.At
+		call.Status, call.Result, call.FinishedAt = runs.ToolFailed, storable.Text(c.Why), &step.At
 		step.ToolCalls = append(step.ToolCalls, call)
 	}
 	step.CutBy = s.cutBy()
+	step.ProviderData = encodeProviderData(s.done, s.calls)
 	var taken runs.Taken
 	err := untilRecorded(ctx, func(ctx context.Context) (err error) {
 		taken, err = a.Runs.RecordStep(ctx, step, s.last...)
@@ -148,7 +155,9 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 func (s *streaming) toolCall(position int, c llm.ToolCall) runs.ToolCall {
 	return runs.ToolCall{
 		ID: uuid.NewSHA1(s.call.RunID, fmt.Appendf(nil, "tool call %d.%d", s.call.Step, position)), RunID: s.call.RunID,
-		Step: s.call.Step, Position: position, CallID: c.ID, Name: clean(c.Name), Arguments: clean(c.Arguments), Status: runs.ToolPending,
+		Step: s.call.Step, Position: position, CallID: storable.Truncate(c.ID, maxCallID), Name: storable.Clip(c.Name, maxToolName),
+		// As its escape a NUL is still there to be refused; replaced, the tool would be called with something else.
+		Arguments: storable.Clip(strings.ReplaceAll(c.Arguments, "\x00", `\u0000`), maxArguments), Status: runs.ToolPending,
 	}
 }
 
@@ -192,21 +201,33 @@ func (s *streaming) take(ctx context.Context, chunk llm.Chunk) error {
 		if s.firstToken == 0 {
 			s.firstToken = time.Since(s.began)
 		}
-		text := clean(chunk.Text)
+		text := storable.Text(chunk.Text)
 		s.text.WriteString(text)
-		ticket, err := s.activities.Log.Add(ctx, s.call.RunID, event.Draft{Type: event.MessageDelta, Data: event.Delta{
-			MessageID: runs.MessageID(s.call.RunID, s.call.Step), Step: s.call.Step, Attempt: s.attempt, Text: text,
-		}})
-		if err != nil {
-			return err
+		return s.log(ctx, event.MessageDelta, text)
+	case chunk.Reasoning != "":
+		markWorking(ctx)
+		s.reasoned += len(chunk.Reasoning)
+		if s.showsReasoning {
+			return s.log(ctx, event.ReasoningDelta, storable.Text(chunk.Reasoning))
 		}
-		s.ticket = ticket
+	case chunk.Working:
+		markWorking(ctx)
 	case chunk.ToolCall != nil:
 		s.calls = append(s.calls, *chunk.ToolCall)
 	case chunk.Done != nil:
 		s.done = chunk.Done
 	}
 	return nil
+}
+
+func (s *streaming) log(ctx context.Context, typ event.Type, text string) error {
+	ticket, err := s.activities.Log.Add(ctx, s.call.RunID, event.Draft{Type: typ, Data: event.Delta{
+		MessageID: runs.MessageID(s.call.RunID, s.call.Step), Step: s.call.Step, Attempt: s.attempt, Text: text,
+	}})
+	if err == nil {
+		s.ticket = ticket
+	}
+	return err
 }
 
 // withdraw takes the last deltas out of the group commit, for the step's own transaction.
@@ -217,12 +238,32 @@ func (s *streaming) withdraw(ctx context.Context) error {
 }
 
 func (s *streaming) step(u llm.Usage, finish string) runs.Step {
+	u = bounded(u)
 	cost, _ := s.activities.Prices.Cost(s.prompt.priced, u)
 	return runs.Step{
-		RunID: s.call.RunID, Number: s.call.Step, Content: s.text.String(), Finish: finish, Model: s.prompt.priced,
+		RunID: s.call.RunID, Number: s.call.Step, Content: s.text.String(), Finish: storable.Clip(finish, maxToolName), Model: s.prompt.priced,
 		Usage: event.Usage{InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, CostUSD: cost, Estimated: u.Estimated},
 		At:    clock.Now(),
 	}
+}
+
+// Bounds of what is stored of a tool call, in bytes. A name that was cut names no tool and arguments that were cut are
+// no JSON: the model is told so.
+const (
+	maxToolName  = 256
+	maxCallID    = 64 << 10 // some providers pack a signature into the id
+	maxArguments = 1 << 20
+)
+
+// maxStepTokens bounds what one step is billed for, in tokens: no model takes that much, and its cost must fit the
+// column.
+const maxStepTokens = 1_000_000_000
+
+// bounded returns the usage within what a step can have used. What a provider claims beyond is not believed, and the
+// usage counts as estimated.
+func bounded(u llm.Usage) llm.Usage {
+	in, out := max(0, min(u.InputTokens, maxStepTokens)), max(0, min(u.OutputTokens, maxStepTokens))
+	return llm.Usage{InputTokens: in, OutputTokens: out, Estimated: u.Estimated || in != u.InputTokens || out != u.OutputTokens}
 }
 
 // settle bounds the writing of what a stopped step has left behind.
@@ -265,11 +306,6 @@ func (s *streaming) billed(cause error) llm.Usage {
 		return u
 	}
 	return llm.Usage{
-		InputTokens: llm.EstimateInput(s.prompt.request), OutputTokens: llm.EstimateTokens(s.text.String()), Estimated: true,
+		InputTokens: llm.EstimateInput(s.prompt.request), OutputTokens: int64(s.text.Len()+s.reasoned+3) / 4, Estimated: true,
 	}
-}
-
-// clean makes a model's text storable: Postgres knows no NUL, and JSON no broken UTF-8.
-func clean(text string) string {
-	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "\uFFFD")
 }

@@ -2,12 +2,15 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/storable"
 	"github.com/larirun/lari/internal/runs"
 )
 
@@ -25,7 +28,7 @@ type prompt struct {
 func (a *Activities) prompt(ctx context.Context, t runs.Turn, config agents.Config, in ModelCall) (prompt, error) {
 	provider, model, err := a.Models.Resolve(config.Model)
 	if err != nil {
-		return prompt{}, err
+		return prompt{}, a.noProvider(ctx, err)
 	}
 	messages, err := a.history(ctx, t.Run)
 	if err != nil {
@@ -36,7 +39,7 @@ func (a *Activities) prompt(ctx context.Context, t runs.Turn, config agents.Conf
 	}
 	for _, step := range t.Steps {
 		messages = append(messages, injected(t.Messages, step.Number)...)
-		messages = append(messages, recorded(step)...)
+		messages = append(messages, recorded(step, provider.Name()+"/"+model)...)
 	}
 	messages = append(messages, injected(t.Messages, in.Step)...)
 	offered, err := a.offered(config)
@@ -49,6 +52,17 @@ func (a *Activities) prompt(ctx context.Context, t runs.Turn, config agents.Conf
 		MaxTokens: limit, Temperature: config.Temperature, Patience: patience(t.Attempt, time.Until(in.Deadline)),
 	}
 	return prompt{provider: provider, request: request, priced: provider.Name() + "/" + model, limitedBy: limitedBy}, nil
+}
+
+// noProvider is the failure of a run whose model lost its provider after the run was accepted. Which setting is missing
+// is for the operator, in the log.
+func (a *Activities) noProvider(ctx context.Context, err error) error {
+	a.Logger.ErrorContext(ctx, "a model cannot be used", "error", err)
+	var refusal *fault.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	return &llm.Error{Class: llm.ClassAuth, Detail: "The agent's " + refusal.Detail + "."}
 }
 
 // history gives what was said on the run's thread before the run.
@@ -77,11 +91,16 @@ func injected(all []runs.LiveMessage, step int) []llm.Message {
 	return messages
 }
 
-func recorded(step runs.Step) []llm.Message {
-	said := llm.Message{Role: llm.RoleAssistant, Content: step.Content}
+// recorded returns a step as the model is shown it. What its provider wants back is there for the same model alone.
+func recorded(step runs.Step, model string) []llm.Message {
+	var data providerData
+	if step.Model == model {
+		data = decodeProviderData(step.ProviderData)
+	}
+	said := llm.Message{Role: llm.RoleAssistant, Content: step.Content, ProviderData: data.Turn}
 	var results []llm.Message
 	for _, c := range step.ToolCalls {
-		said.ToolCalls = append(said.ToolCalls, llm.ToolCall{ID: c.CallID, Name: c.Name, Arguments: argumentsOf(c)})
+		said.ToolCalls = append(said.ToolCalls, llm.ToolCall{ID: c.CallID, Name: c.Name, Arguments: argumentsOf(c), ProviderData: data.Calls[c.Position]})
 		results = append(results, llm.Message{
 			Role: llm.RoleTool, Content: c.Result, ToolCallID: c.CallID, ToolName: c.Name, IsError: c.Status != runs.ToolCompleted,
 		})
@@ -89,10 +108,10 @@ func recorded(step runs.Step) []llm.Message {
 	return append([]llm.Message{said}, results...)
 }
 
-// argumentsOf gives the call's arguments in a form that every provider accepts back: a model that wrote
-// broken JSON has been told so by the tool's result.
+// argumentsOf returns the call's arguments in a form that every provider accepts back: a model that wrote broken JSON,
+// or JSON that cannot be stored, has been told so by the tool's result.
 func argumentsOf(c runs.ToolCall) string {
-	if !json.Valid([]byte(c.Arguments)) {
+	if storable.CheckJSON([]byte(c.Arguments)) != nil {
 		return "{}"
 	}
 	return c.Arguments
@@ -141,10 +160,25 @@ func modelTurn(t runs.Taken, config agents.Config) ModelTurn {
 			continue
 		}
 		needs := slices.ContainsFunc(config.Tools, func(ref agents.ToolRef) bool { return ref.Name == c.Name && ref.NeedsApproval })
-		turn.ToolCalls = append(turn.ToolCalls, CallRef{ID: c.ID, Name: c.Name, NeedsApproval: needs})
+		turn.ToolCalls = append(turn.ToolCalls, CallRef{ID: c.ID, Name: label(c.Name), NeedsApproval: needs})
 	}
 	if len(t.ToolCalls) > 0 && len(turn.ToolCalls) == 0 && t.Failure == nil {
 		turn.More = true // the results of the calls say why none was run
 	}
 	return turn
+}
+
+// maxLabel is the length of the longest name of a tool.
+const maxLabel = 64
+
+// label makes a name that a model wrote fit for the engine's summaries, which are bounded to 400 bytes as JSON: one
+// that is longer would fail the workflow's task over and over. Names of tools stay as they are.
+func label(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '?'
+	}, name)
+	return storable.Truncate(plain, maxLabel)
 }

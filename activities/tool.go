@@ -11,6 +11,7 @@ import (
 
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/storable"
 	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/runs"
 )
@@ -53,7 +54,7 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 	err = untilRecorded(ctx, func(ctx context.Context) error {
 		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settle)
 		defer stop()
-		return a.Runs.EndCall(ctx, in.RunID, in.ToolCallID, status, clean(result))
+		return a.Runs.EndCall(ctx, in.RunID, in.ToolCallID, status, storable.Text(result))
 	})
 	if err != nil {
 		return interrupted(ctx, err)

@@ -104,7 +104,8 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 	if err != nil {
 		return ctx, err
 	}
-	x.principal, s.Actor, x.credential = p, p.Subject, credential{authorization, key}
+	x.principal, x.credential = p, credential{authorization, key}
+	s.Actor, s.Platform = p.Subject, p.Service
 	if s.Tenant, err = a.ensureTenantHeader(x); err != nil {
 		return ctx, err
 	}

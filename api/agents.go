@@ -24,7 +24,7 @@ func AgentRoutes(service *agents.Service) []Route {
 			ID: "updateAgent", Tag: tagAgents, Summary: "Change an agent", Description: "A changed config becomes a new version; runs under way keep theirs.",
 		}, h.update),
 		Handle("DELETE", "/v1/agents/{agent_id}", auth.AgentManage, Meta{
-			ID: "deleteAgent", Tag: tagAgents, Summary: "Take an agent away", Description: "Its runs and versions stay; its slug is free again.",
+			ID: "deleteAgent", Tag: tagAgents, Summary: "Take an agent away", Description: "Its runs and versions stay; its slug is free again. 409 while schedules, or webhooks of this agent alone, name it, unless `force` is given.",
 		}, h.delete),
 		Handle("GET", "/v1/agents/{agent_id}/versions", auth.AgentRead, Meta{ID: "listAgentVersions", Tag: tagAgents, Summary: "List an agent's versions, newest first"}, h.versions),
 		Handle("GET", "/v1/agents/{agent_id}/versions/{version}", auth.AgentRead, Meta{ID: "getAgentVersion", Tag: tagAgents, Summary: "Get a version of an agent"}, h.version),
@@ -67,8 +67,13 @@ func (h agentHandlers) update(ctx context.Context, in *updateAgent) (agents.Agen
 	return h.service.UpdateAgent(ctx, in.AgentID, in.Update)
 }
 
-func (h agentHandlers) delete(ctx context.Context, in *agentPath) (None, error) {
-	return None{}, h.service.DeleteAgent(ctx, in.AgentID)
+type deleteAgent struct {
+	agentPath
+	Force bool `query:"force" description:"Delete it although schedules or webhooks name it: firings are refused from then on, and the webhooks hear nothing more."`
+}
+
+func (h agentHandlers) delete(ctx context.Context, in *deleteAgent) (None, error) {
+	return None{}, h.service.DeleteAgent(ctx, in.AgentID, in.Force)
 }
 
 type agentVersions struct {

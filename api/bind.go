@@ -6,12 +6,12 @@ import (
 	"net/url"
 	"reflect"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // bind fills the input: body first, then query and headers, the path last, so that nothing a body says
@@ -75,7 +75,7 @@ func (p *plan) bindQuery(args *fasthttp.Args, v reflect.Value) (err error) {
 
 // store reads one value into the parameter's field.
 func (q *param) store(v reflect.Value, s string) error {
-	if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+	if !storable.IsText(s) {
 		return q.refuse("encoding", "holds characters that cannot be stored")
 	}
 	field := v.FieldByIndex(q.index)

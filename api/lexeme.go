@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 func (sc *scanner) name() ([]byte, error) {
@@ -131,10 +132,11 @@ func (sc *scanner) number(s *shape) error {
 	return sc.fits(s, string(sc.data[start:sc.pos]), whole)
 }
 
-// fits holds numbers to what this side can keep: Postgres' numeric knows greater ones than float64, but
-// not all that JSON can write.
+// fits holds numbers to what this side can keep: Postgres' numeric knows greater ones than float64, but not all
+// that JSON can write.
 func (sc *scanner) fits(s *shape, digits string, whole bool) error {
 	var err error
+	ok := true
 	switch {
 	case s.kind == integer && !whole, s.kind == unsigned && !whole:
 		return sc.invalid("type", "must be a whole number")
@@ -142,15 +144,10 @@ func (sc *scanner) fits(s *shape, digits string, whole bool) error {
 		_, err = strconv.ParseInt(digits, 10, s.bits)
 	case s.kind == unsigned:
 		_, err = strconv.ParseUint(digits, 10, s.bits)
-	case s.kind == number || !whole || len(digits) > 300:
-		var value float64
-		value, err = strconv.ParseFloat(digits, 64)
-		mantissa, _, _ := strings.Cut(strings.ToLower(digits), "e")
-		if value == 0 && strings.ContainsAny(mantissa, "123456789") {
-			err = strconv.ErrRange // too small: numeric would keep it, with thousands of zeros
-		}
+	default:
+		ok = storable.FitsNumber(digits)
 	}
-	if err != nil {
+	if err != nil || !ok {
 		return sc.invalid("range", "is a number out of range")
 	}
 	return nil

@@ -59,7 +59,7 @@ func RunRoutes(service *runs.Service, log *runs.Log) []Route {
 		}, h.cancelMany),
 		Handle("POST", "/v1/runs/{run_id}/retry", auth.RunUpdate, Meta{
 			ID: "retryRun", Tag: tagRuns, Summary: "Make a run again", Status: 202, Creates: true,
-			Needs: []auth.Permission{auth.RunCreate},
+			Needs:       []auth.Permission{auth.RunCreate},
 			Description: "Starts a new run with the input and limits of one that has ended, and its agent as it is now. What a run that failed left at the end of its thread gives way to the new one. A run that has not ended answers 409.",
 		}, h.retry),
 		Handle("POST", "/v1/runs/{run_id}/fork", auth.RunCreate, Meta{

@@ -36,7 +36,7 @@ func noun(t reflect.Type) string {
 	case uuidType:
 		return "a UUID like 0197a7c8-5c4e-7d3a-9f10-3b2a1c0d9e8f"
 	case timeType, clockType:
-		return "an RFC 3339 time like 2026-01-02T15:04:05Z"
+		return "an RFC 3339 time like 2026-01-02T15:04:05Z, from the years 1970 to 9999"
 	case decimalType:
 		return `a decimal number in a string, like "0.25"`
 	}
@@ -84,13 +84,25 @@ func parseCustom(t reflect.Type, raw []byte) error {
 		return err
 	case timeType, clockType:
 		var at time.Time
-		return at.UnmarshalJSON(raw)
+		if err := at.UnmarshalJSON(raw); err != nil {
+			return err
+		}
+		return checkTime(at)
 	case decimalType:
 		if len(raw) > maxDecimal || bytes.ContainsAny(raw, "eE") {
 			return errors.New("too long, or with an exponent: a short text could stand for gigabytes of digits")
 		}
 	}
 	return json.Unmarshal(raw, reflect.New(t).Interface())
+}
+
+// checkTime refuses times that nobody can mean. The first of them all, of the year 1, would stand for no time at all
+// further in; times beyond the year 9999 of UTC have no form in which they could be answered.
+func checkTime(t time.Time) error {
+	if year := t.UTC().Year(); year < 1970 || year > 9999 {
+		return errors.New("out of range")
+	}
+	return nil
 }
 
 // setter stores a parameter's text in a field.
@@ -134,7 +146,13 @@ func setText(field reflect.Value, s string) error {
 		return errNotCanonical
 	}
 	reader, _ := field.Addr().Interface().(encoding.TextUnmarshaler)
-	return reader.UnmarshalText([]byte(s))
+	if err := reader.UnmarshalText([]byte(s)); err != nil {
+		return err
+	}
+	if at, ok := field.Interface().(time.Time); ok {
+		return checkTime(at)
+	}
+	return nil
 }
 
 func setBool(field reflect.Value, s string) error {

@@ -22,7 +22,7 @@ func ScheduleRoutes(service *schedules.Service) []Route {
 	return []Route{
 		Handle("POST", "/v1/schedules", auth.AgentManage, Meta{
 			ID: "createSchedule", Tag: tagSchedules, Summary: "Create a schedule", Status: 201, Creates: true,
-			Needs: []auth.Permission{auth.RunCreate},
+			Needs:       []auth.Permission{auth.RunCreate},
 			Description: "Each firing is an ordinary run, with `schedule_id`: quotas, limits, webhooks and the audit trail apply to it.",
 		}, h.create),
 		Handle("GET", "/v1/schedules", auth.AgentManage, Meta{ID: "listSchedules", Tag: tagSchedules, Summary: "List schedules, newest first"}, h.list),
@@ -33,7 +33,7 @@ func ScheduleRoutes(service *schedules.Service) []Route {
 		Handle("GET", "/v1/schedules/{schedule_id}", auth.AgentManage, Meta{ID: "getSchedule", Tag: tagSchedules, Summary: "Get a schedule"}, h.get),
 		Handle("PATCH", "/v1/schedules/{schedule_id}", auth.AgentManage, Meta{
 			ID: "updateSchedule", Tag: tagSchedules, Summary: "Change a schedule",
-			Needs: []auth.Permission{auth.RunCreate},
+			Needs:       []auth.Permission{auth.RunCreate},
 			Description: "Holds for firings from now on. Runs that go on stay as they are.",
 		}, h.update),
 		Handle("DELETE", "/v1/schedules/{schedule_id}", auth.AgentManage, Meta{
@@ -52,7 +52,7 @@ func ScheduleRoutes(service *schedules.Service) []Route {
 		}, h.trigger),
 		Handle("POST", "/v1/schedules/{schedule_id}/backfill", auth.AgentManage, Meta{
 			ID: "backfillSchedule", Tag: tagSchedules, Summary: "Fire for a span of the past", Status: 202,
-			Needs: []auth.Permission{auth.RunCreate},
+			Needs:       []auth.Permission{auth.RunCreate},
 			Description: "Fires for each firing time of the span, at most 1,000, whether or not there was a firing then.",
 		}, h.backfill),
 		Handle("POST", "/v1/schedules/{schedule_id}/skip", auth.AgentManage, Meta{

@@ -27,7 +27,7 @@ func (h tenantHandlers) workspaceRoutes() []Route {
 		}, h.updateWorkspace),
 		Handle("DELETE", "/v1/tenants/{tenant_id}/workspaces/{workspace_id}", auth.TenantManage, Meta{
 			ID: "deleteWorkspace", Tag: tagTenants, Summary: "Remove a workspace",
-			Description: "409 for the default workspace, and for one that has runs: they would lose where they belong.",
+			Description: "409 for the default workspace, and for one that has runs: they would lose where they belong. Also while schedules name it, unless `force` is given.",
 		}, h.deleteWorkspace),
 	}
 }
@@ -71,6 +71,11 @@ func (h tenantHandlers) updateWorkspace(ctx context.Context, in *updateWorkspace
 	return h.service.UpdateWorkspace(ctx, in.WorkspaceID, in.Update)
 }
 
-func (h tenantHandlers) deleteWorkspace(ctx context.Context, in *workspacePath) (None, error) {
-	return None{}, h.service.DeleteWorkspace(ctx, in.WorkspaceID)
+type deleteWorkspace struct {
+	workspacePath
+	Force bool `query:"force" description:"Remove it although schedules name it: their firings are refused from then on."`
+}
+
+func (h tenantHandlers) deleteWorkspace(ctx context.Context, in *deleteWorkspace) (None, error) {
+	return None{}, h.service.DeleteWorkspace(ctx, in.WorkspaceID, in.Force)
 }

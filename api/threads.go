@@ -23,7 +23,7 @@ func ThreadRoutes(service *threads.Service) []Route {
 		Handle("PATCH", "/v1/threads/{thread_id}", auth.RunUpdate, Meta{ID: "updateThread", Tag: tagThreads, Summary: "Change a thread's title or metadata"}, h.update),
 		Handle("DELETE", "/v1/threads/{thread_id}", auth.RunUpdate, Meta{
 			ID: "deleteThread", Tag: tagThreads, Summary: "Remove a thread and its messages",
-			Description: "Its runs stay. Refused with 409 while a run is active on it.",
+			Description: "Its runs stay. Refused with 409 while a run is active on it, and while schedules name it, unless `force` is given.",
 		}, h.delete),
 		Handle("POST", "/v1/threads/{thread_id}/copy", auth.RunCreate, Meta{
 			ID: "copyThread", Tag: tagThreads, Summary: "Copy a thread up to a message", Status: 201, Creates: true,
@@ -65,8 +65,13 @@ func (h threadHandlers) update(ctx context.Context, in *updateThread) (threads.T
 	return h.service.UpdateThread(ctx, in.ThreadID, in.Update)
 }
 
-func (h threadHandlers) delete(ctx context.Context, in *threadPath) (None, error) {
-	return None{}, h.service.DeleteThread(ctx, in.ThreadID)
+type deleteThread struct {
+	threadPath
+	Force bool `query:"force" description:"Delete it although schedules name it: their firings are refused from then on."`
+}
+
+func (h threadHandlers) delete(ctx context.Context, in *deleteThread) (None, error) {
+	return None{}, h.service.DeleteThread(ctx, in.ThreadID, in.Force)
 }
 
 type copyThread struct {

@@ -27,7 +27,7 @@ func WebhookRoutes(service *webhooks.Service, log *deliveries.Service) []Route {
 	return []Route{
 		Handle("POST", "/v1/webhooks", auth.AgentManage, Meta{
 			ID: "createWebhook", Tag: tagWebhooks, Summary: "Register a webhook", Status: 201, Creates: true, Resumes: true,
-			Needs: []auth.Permission{auth.RunRead},
+			Needs:       []auth.Permission{auth.RunRead},
 			Description: "The answer holds the secret that signs what is sent. It is not shown again, except to a repetition of this request with the same `Idempotency-Key`.",
 		}, h.create),
 		Handle("GET", "/v1/webhooks", auth.AgentManage, Meta{ID: "listWebhooks", Tag: tagWebhooks, Summary: "List webhooks, newest first"}, h.list),
@@ -49,7 +49,7 @@ func WebhookRoutes(service *webhooks.Service, log *deliveries.Service) []Route {
 		}, h.rotate),
 		Handle("POST", "/v1/webhooks/{webhook_id}/test", auth.AgentManage, Meta{
 			ID: "testWebhook", Tag: tagWebhooks, Summary: "Send a test message", Timeout: testLimit,
-			Needs: []auth.Permission{auth.RunRead},
+			Needs:       []auth.Permission{auth.RunRead},
 			Description: "Sends one signed message of the type `webhook_test`, also to a disabled webhook, and answers how that went, within ten seconds and a bit.",
 		}, h.test),
 		Handle("GET", "/v1/webhooks/{webhook_id}/deliveries", auth.AgentManage, Meta{
@@ -62,7 +62,7 @@ func WebhookRoutes(service *webhooks.Service, log *deliveries.Service) []Route {
 		}, h.delivery),
 		Handle("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", auth.AgentManage, Meta{
 			ID: "redeliver", Tag: tagWebhooks, Summary: "Deliver once more", Status: 202,
-			Needs: []auth.Permission{auth.RunRead},
+			Needs:       []auth.Permission{auth.RunRead},
 			Description: "Makes a finished delivery again, with the same `webhook-id`. Refused with 409 while it is still tried, or while the webhook is disabled.",
 		}, h.redeliver),
 	}

@@ -47,7 +47,8 @@ func (t *terminal) show(e event.Event) error {
 		err = &runError{"the run failed: " + d.Message}
 	case event.RunCancelled:
 		err = &runError{oneSentence("the run was cancelled", d.Reason)}
-	case event.RunStarted, event.RunProgress, event.RunCompleted, event.ToolCallCompleted, event.ApprovalResolved, event.MessageReceived:
+	case event.RunStarted, event.RunProgress, event.RunCompleted, event.ToolCallCompleted, event.ApprovalResolved, event.MessageReceived,
+		event.ReasoningDelta:
 	}
 	return err
 }

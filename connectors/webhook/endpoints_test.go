@@ -159,7 +159,7 @@ func TestWhatAnswersMean(t *testing.T) {
 			if (err != nil) != (tt.told != "succeeded") || errors.Is(err, connectors.ErrRefused) != tt.refused || err != nil && !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("%v", err)
 			}
-			if report.StatusCode != tt.status || tt.status != 204 && report.Response != "so be it \uFFFD" || !slices.Equal(d.told, []string{tt.told}) || len(r.requests()) != 1 {
+			if report.StatusCode != tt.status || tt.status != 204 && report.Response != "so\uFFFD be it \uFFFD" || !slices.Equal(d.told, []string{tt.told}) || len(r.requests()) != 1 {
 				t.Errorf("%+v, %v, %d requests", report, d.told, len(r.requests()))
 			}
 		})

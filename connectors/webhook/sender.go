@@ -16,6 +16,7 @@ import (
 
 	"github.com/larirun/lari/connectors"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 const (
@@ -81,7 +82,7 @@ func readSome(body io.Reader, stop func()) string {
 	limit := time.AfterFunc(bodyLimit, stop)
 	defer limit.Stop()
 	data, _ := io.ReadAll(io.LimitReader(body, maxRead))
-	return strings.ToValidUTF8(strings.ReplaceAll(string(data[:min(len(data), maxKept)]), "\x00", ""), "\uFFFD")
+	return storable.Truncate(string(data), maxKept)
 }
 
 // sign sets what Standard Webhooks prescribes, after the tenant's own headers, so that none of those can

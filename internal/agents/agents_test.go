@@ -246,7 +246,7 @@ func TestASlugBelongsToOneLivingAgent(t *testing.T) {
 	create(other, t, s, "a")
 	_, err := s.CreateAgent(ctx, agents.NewAgent{Slug: "a", Name: "A"})
 	wantCode(t, err, fault.Conflict)
-	if err := s.DeleteAgent(ctx, first.ID); err != nil {
+	if err := s.DeleteAgent(ctx, first.ID, false); err != nil {
 		t.Fatal(err)
 	}
 	second := create(ctx, t, s, "a")
@@ -261,10 +261,10 @@ func TestADeletedAgentIsGoneButItsVersionsStay(t *testing.T) {
 	s, d := service(t)
 	ctx, _ := d.Tenant(t, "one")
 	a := create(ctx, t, s, "a")
-	if err := s.DeleteAgent(ctx, a.ID); err != nil {
+	if err := s.DeleteAgent(ctx, a.ID, false); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, s.DeleteAgent(ctx, a.ID), fault.NotFound)
+	wantCode(t, s.DeleteAgent(ctx, a.ID, false), fault.NotFound)
 	_, err := s.FindAgent(ctx, a.ID.String())
 	wantCode(t, err, fault.NotFound)
 	_, err = s.UpdateAgent(ctx, a.ID, agents.Update{Name: ptr("b")})
@@ -294,7 +294,7 @@ func TestAnotherTenantsAgentDoesNotExist(t *testing.T) {
 		"FindAgent":    func() error { _, err := s.FindAgent(stranger, a.ID.String()); return err },
 		"by slug":      func() error { _, err := s.FindAgent(stranger, "a"); return err },
 		"UpdateAgent":  func() error { _, err := s.UpdateAgent(stranger, a.ID, agents.Update{Name: ptr("mine")}); return err },
-		"DeleteAgent":  func() error { return s.DeleteAgent(stranger, a.ID) },
+		"DeleteAgent":  func() error { return s.DeleteAgent(stranger, a.ID, false) },
 		"FindVersion":  func() error { _, err := s.FindVersion(stranger, a.ID, 1); return err },
 		"FindVersions": func() error { _, err := s.FindVersions(stranger, a.ID, page.Request{}); return err },
 		"CreateAgent": func() error {

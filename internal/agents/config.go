@@ -1,6 +1,7 @@
 package agents
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -15,6 +16,7 @@ type Config struct {
 	Model              string    `json:"model,omitempty" validate:"max=128" default:"default" example:"openai/gpt-4.1-mini" description:"provider/model, a provider for its default model, or default."`
 	Instructions       string    `json:"instructions,omitempty" validate:"max=32000" description:"The system prompt."`
 	Tools              []ToolRef `json:"tools,omitempty" validate:"max=64,dive" description:"Tools that the model may call."`
+	ShowReasoning      bool      `json:"show_reasoning,omitempty" description:"What the model thinks is shown in the run's events (reasoning_delta) and kept there; by default it is neither."`
 	Temperature        *float64  `json:"temperature,omitempty" validate:"omitempty,min=0,max=2"`
 	MaxOutputTokens    *int      `json:"max_output_tokens,omitempty" validate:"omitempty,min=1,max=1000000" description:"Longest answer of one step, in tokens."`
 	MaxSteps           int       `json:"max_steps,omitempty" validate:"omitempty,min=1,max=100" default:"12" description:"Turns of think and act in one run."`
@@ -33,6 +35,12 @@ type ToolRef struct {
 // ToolNames knows which tools there are.
 type ToolNames interface {
 	Has(name string) bool
+}
+
+// Models knows which models can answer here.
+type Models interface {
+	// CheckModel returns nil for a model that can answer, else fault.Invalid on the field.
+	CheckModel(ctx context.Context, model, field string) error
 }
 
 // normalise fills what was left out and checks what the tags of the fields cannot say.

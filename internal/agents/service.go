@@ -18,10 +18,16 @@ import (
 
 // Service is what can be done with agents, for the tenant of the context.
 type Service struct {
-	db       *postgres.DB
-	store    store
-	tools    ToolNames
+	db    *postgres.DB
+	store store
+	tools ToolNames
+	// InUse returns fault.Conflict when something names the agent that would be worse off without it. It is set
+	// before the service is used; nil: nothing does.
+	InUse    func(ctx context.Context, a Agent) error
 	versions *lru.Cache[versionKey, Version]
+
+	// Models says whether a model can answer here; nil: every name is taken. It is set before the service is used.
+	Models Models
 }
 
 // versionKey holds the tenant, so that a cached version is found by its own tenant only.
@@ -71,6 +77,9 @@ func (s *Service) CreateAgent(ctx context.Context, n NewAgent) (Agent, error) {
 	if err != nil {
 		return Agent{}, err
 	}
+	if err := s.checkModel(ctx, a.Config); err != nil {
+		return Agent{}, err
+	}
 	err = s.db.Tx(ctx, func(ctx context.Context) error {
 		created, err := s.store.insert(ctx, a)
 		if err != nil {
@@ -83,6 +92,13 @@ func (s *Service) CreateAgent(ctx context.Context, n NewAgent) (Agent, error) {
 		return s.store.insertVersion(ctx, a.version(caller.Actor))
 	})
 	return a, err
+}
+
+func (s *Service) checkModel(ctx context.Context, c Config) error {
+	if s.Models == nil {
+		return nil
+	}
+	return s.Models.CheckModel(ctx, c.Model, "config.model")
 }
 
 func (a *Agent) version(by string) Version {
@@ -100,6 +116,9 @@ func (s *Service) UpdateAgent(ctx context.Context, id uuid.UUID, u Update) (a Ag
 			return err
 		}
 		if newVersion {
+			if err := s.checkModel(ctx, a.Config); err != nil {
+				return err
+			}
 			if err := s.store.insertVersion(ctx, a.version(scope.From(ctx).Actor)); err != nil {
 				return err
 			}
@@ -110,8 +129,17 @@ func (s *Service) UpdateAgent(ctx context.Context, id uuid.UUID, u Update) (a Ag
 }
 
 // DeleteAgent takes an agent away: it is neither listed nor started any more, and its slug is free.
-// Its runs and versions stay.
-func (s *Service) DeleteAgent(ctx context.Context, id uuid.UUID) error {
+// Its runs and versions stay. One that is in use gives fault.Conflict, unless that is to be no matter (force).
+func (s *Service) DeleteAgent(ctx context.Context, id uuid.UUID, force bool) error {
+	if s.InUse != nil && !force {
+		a, err := s.store.byID(ctx, id)
+		if err == nil {
+			err = s.InUse(ctx, a)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	archived, err := s.store.archive(ctx, id, now())
 	if err == nil && !archived {
 		err = missing(id.String())

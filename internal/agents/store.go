@@ -11,6 +11,7 @@ import (
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 type store struct {
@@ -85,7 +86,7 @@ func (s store) archive(ctx context.Context, id uuid.UUID, at clock.Time) (bool, 
 }
 
 func (s store) insertVersion(ctx context.Context, v Version) error {
-	config, err := json.Marshal(v.Config)
+	config, err := storable.Marshal(v.Config)
 	if err != nil {
 		return fmt.Errorf("encode the config: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 const reportSelect = `select id, name, kind, query, created_by, created_at, updated_at from analytics_reports
@@ -44,7 +45,7 @@ func nameTaken(err error) error {
 // insertReport adds a report, unless one of that id exists; others is the number of those beside it. The lock on
 // the tenant makes the count hold until the transaction ends.
 func (s store) insertReport(ctx context.Context, tenant uuid.UUID, r Report) (created bool, others int, err error) {
-	query, err := json.Marshal(r.Query)
+	query, err := storable.Marshal(r.Query)
 	if err != nil {
 		return false, 0, fmt.Errorf("encode the query: %w", err)
 	}
@@ -79,7 +80,7 @@ func (s store) lockReport(ctx context.Context, id uuid.UUID) (Report, error) {
 }
 
 func (s store) updateReport(ctx context.Context, r Report) error {
-	query, err := json.Marshal(r.Query)
+	query, err := storable.Marshal(r.Query)
 	if err != nil {
 		return fmt.Errorf("encode the query: %w", err)
 	}

@@ -31,6 +31,7 @@ import (
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/config"
 	"github.com/larirun/lari/internal/platform/egress"
+	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/platform/tracing"
@@ -83,6 +84,7 @@ type App struct {
 	apiKeys    *auth.Keys
 	audit      *audit.Service
 	anchors    *audit.Anchors // nil: nothing is signed
+	models     *llm.Router
 	activities *activities.Activities
 	migrations []postgres.Migration
 	closers    []func()
@@ -97,6 +99,9 @@ func New(ctx context.Context, cfg config.Config, o Options, log *slog.Logger) (_
 			a.Close()
 		}
 	}()
+	if a.models, err = models(cfg.Models); err != nil {
+		return nil, err
+	}
 	a.datadog, err = telemetry.NewDogStatsD(telemetry.DogStatsDOptions{
 		Network: cfg.DogStatsD.Network(), Address: cfg.DogStatsD.Address(), MaxTenants: cfg.Metrics.MaxTenants, Log: log,
 	})
@@ -198,6 +203,7 @@ func (a *App) joinDomains() error {
 	if a.Agents, err = agents.NewService(a.DB, toolNames{registry}); err != nil {
 		return err
 	}
+	a.Agents.Models = modelCheck{a.models}
 	slugs, err := newTenantSlugs(a.Tenants)
 	if err != nil {
 		return err
@@ -209,7 +215,7 @@ func (a *App) joinDomains() error {
 		return err
 	}
 	a.Runs = runs.NewService(runs.Deps{
-		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents, slugs}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
+		DB: a.DB, Log: a.Log, Agents: agentPort{a.Agents, slugs, modelCheck{a.models}}, Threads: threadPort{a.Threads}, Engine: a.engine, Announcer: announcer{hooks},
 		Outbox: outbox{hooks, a.Deliveries}, Ledger: a.Quotas, Logger: a.log, Observer: m,
 		CheckURL: func(raw string) error {
 			_, err := guarded.ParseURL(raw)
@@ -230,7 +236,7 @@ func (a *App) joinDomains() error {
 		return err
 	}
 	a.activities = &activities.Activities{
-		Runs: a.Runs, Deliveries: a.Deliveries, Quotas: a.Quotas, Deletion: a.Deletion, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: models(a.cfg.Models), Prices: a.cfg.Models.Prices,
+		Runs: a.Runs, Deliveries: a.Deliveries, Quotas: a.Quotas, Deletion: a.Deletion, Log: a.Log, Agents: a.Agents, Threads: a.Threads, Models: a.models, Prices: a.cfg.Models.Prices,
 		Tools: registry, Connectors: hooks, Heart: a.temporal, Haste: activities.NewHaste(), DrainTime: drainTime(a.cfg.Limits.ShutdownTimeout), Observer: m, Logger: a.log,
 		Schedules: a.Schedules, StepsPerExecution: a.cfg.Worker.StepsPerExecution,
 	}

@@ -31,6 +31,7 @@ import (
 type agentPort struct {
 	agents *agents.Service
 	slugs  *tenantSlugs
+	models modelCheck
 }
 
 func (p agentPort) ResolveAgent(ctx context.Context, ref string) (runs.AgentRef, error) {
@@ -38,7 +39,8 @@ func (p agentPort) ResolveAgent(ctx context.Context, ref string) (runs.AgentRef,
 	if err != nil {
 		return runs.AgentRef{}, err
 	}
-	return runs.AgentRef{ID: a.ID, Slug: a.Slug, Tenant: p.slugs.of(ctx), Version: a.Version, Limits: runs.Limits{
+	unusable := p.models.CheckModel(ctx, a.Config.Model, "agent")
+	return runs.AgentRef{ID: a.ID, Slug: a.Slug, Tenant: p.slugs.of(ctx), Version: a.Version, Unusable: unusable, Limits: runs.Limits{
 		MaxTokens: a.Config.MaxTokens, MaxCostUSD: a.Config.MaxCost(), MaxSteps: a.Config.MaxSteps,
 		Timeout: a.Config.Timeout(), ApprovalTTL: a.Config.ApprovalTTL(),
 	}}, nil

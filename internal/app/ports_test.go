@@ -15,6 +15,8 @@ import (
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/knowledge"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/llm"
+	"github.com/larirun/lari/internal/platform/llm/builtin"
 	"github.com/larirun/lari/internal/platform/page"
 	"github.com/larirun/lari/internal/platform/postgres/pgtest"
 	"github.com/larirun/lari/internal/platform/telemetry"
@@ -47,7 +49,7 @@ func TestAgentPortShowsAgentAndLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := agentPort{service, slugs}
+	port := agentPort{service, slugs, modelCheck{llm.NewRouter("", llm.Configured{Provider: builtin.New(builtin.Config{}), DefaultModel: builtin.DefaultModel})}}
 	for _, ref := range []string{"support", made.ID.String()} {
 		got, err := port.ResolveAgent(ctx, ref)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/runs"
@@ -19,6 +20,18 @@ func (a *App) joinSchedules(m meter) {
 		DB: a.DB, Engine: a.engine, Runs: scheduledRuns{a.Runs}, Logger: a.log, Observer: m,
 		Rules: schedules.Rules{MinInterval: a.cfg.Schedules.MinInterval},
 	})
+	a.Agents.InUse = func(ctx context.Context, agent agents.Agent) error {
+		if err := a.Schedules.CheckUnused(ctx, schedules.Reference{AgentID: agent.ID, AgentSlug: agent.Slug}); err != nil {
+			return err
+		}
+		return a.Webhooks.CheckUnused(ctx, agent.ID)
+	}
+	a.Threads.InUse = func(ctx context.Context, thread uuid.UUID) error {
+		return a.Schedules.CheckUnused(ctx, schedules.Reference{ThreadID: thread})
+	}
+	a.Tenants.InUse = func(ctx context.Context, workspace uuid.UUID) error {
+		return a.Schedules.CheckUnused(ctx, schedules.Reference{WorkspaceID: workspace})
+	}
 }
 
 // countEvery is how often schedules are counted: all of them, for which the database reads each.

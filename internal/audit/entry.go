@@ -11,6 +11,7 @@ import (
 
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // Entry is a fact for the trail; the tenant is the context's. Texts are cut to MaxText bytes and lose
@@ -106,7 +107,7 @@ func (e Entry) normal(id uuid.UUID) (Entry, error) {
 	if err := json.Compact(&b, e.Data); err != nil || b.Len() == 0 || b.Bytes()[0] != '{' {
 		return e, fault.Wrap(err, fault.Invalid, "The data of an audit entry must be a JSON object.")
 	}
-	e.Data = bytes.ToValidUTF8(b.Bytes(), []byte("\uFFFD"))
+	e.Data = json.RawMessage(storable.Text(b.String())) // the column is json: it keeps escapes as they are
 	return e, nil
 }
 
@@ -124,8 +125,5 @@ func clean(text string) string {
 		}
 		return unicode.ReplacementChar
 	}, text)
-	if len(text) > MaxText {
-		text = strings.ToValidUTF8(text[:MaxText], "")
-	}
-	return text
+	return storable.Truncate(text, MaxText)
 }

@@ -22,9 +22,20 @@ type Filter struct {
 	To           *time.Time // exclusive
 }
 
+// check refuses a span that ends before it begins.
+func (f Filter) check() error {
+	if f.From != nil && f.To != nil && !f.To.After(*f.From) {
+		return fault.InvalidField("to", "gtfield", "must be after from")
+	}
+	return nil
+}
+
 // FindAll gives the tenant's records, newest first.
 func (s *Service) FindAll(ctx context.Context, f Filter, p page.Request) (page.Page[Record], error) {
 	limit, key, err := p.Start()
+	if err == nil {
+		err = f.check()
+	}
 	if err != nil {
 		return page.Page[Record]{}, err
 	}
@@ -55,6 +66,9 @@ type Export struct {
 
 // Export reads the first page, so that what cannot be read is known before anything is written.
 func (s *Service) Export(ctx context.Context, f Filter) (*Export, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
 	e := &Export{store: s.store, filter: f, after: math.MinInt64}
 	return e, e.read(ctx)
 }

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/larirun/lari/activities"
@@ -63,6 +64,11 @@ func pendingActivity(p *workflowpb.PendingActivityInfo) runs.PendingActivity {
 		if a.MaxAttempts == 0 && a.Attempt <= activities.ToolTries {
 			a.MaxAttempts = activities.ToolTries
 		}
+	}
+	var beat activities.Beat
+	if details := p.GetHeartbeatDetails(); details != nil && converter.GetDefaultDataConverter().FromPayloads(details, &beat) == nil && !beat.WorkingAt.IsZero() {
+		working := clock.At(beat.WorkingAt)
+		a.WorkingAt = &working
 	}
 	switch f := p.GetLastFailure(); {
 	case f.GetApplicationFailureInfo() != nil:

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/larirun/lari/activities"
@@ -34,7 +35,7 @@ func (e *Engine) CreateSchedule(ctx context.Context, d schedules.Definition) err
 	}
 	ctx, stop := limitedTo(ctx, scheduleLimit)
 	defer stop()
-	spec := specOf(d.Plan)
+	spec := specOf(d.Entries)
 	_, err := e.client.ScheduleClient().Create(ctx, client.ScheduleOptions{
 		ID: workflows.ScheduleID(d.TenantID, d.ID), Spec: spec, Action: firing(d), Overlap: overlapOf(d.Policy.Overlap),
 		CatchupWindow: d.Policy.CatchUp, PauseOnFailure: d.Policy.PauseOnFailure, Paused: d.Paused, Note: d.Note,
@@ -98,15 +99,18 @@ func (e *Engine) FindSchedule(ctx context.Context, tenant, id uuid.UUID) (h sche
 	for _, x := range d.Info.RecentActions {
 		taken(x.StartWorkflowResult)
 	}
-	h.Plan, err = planFrom(d.Schedule.Spec)
-	return h, true, err
+	if h.Entries, err = entriesFrom(d.Schedule.Spec); err != nil {
+		return schedules.Held{}, true, err
+	}
+	h.Plan, h.Covered = h.Entries.Plan()
+	return h, true, nil
 }
 
 // UpdateSchedule replaces plan, policy and name; whether it is paused stays.
 func (e *Engine) UpdateSchedule(ctx context.Context, d schedules.Definition) error {
 	ctx, stop := limitedTo(ctx, scheduleLimit)
 	defer stop()
-	spec := specOf(d.Plan)
+	spec := specOf(d.Entries)
 	return scheduleFault(e.handle(ctx, d.TenantID, d.ID).Update(ctx, client.ScheduleUpdateOptions{
 		DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 			s := in.Description.Schedule
@@ -117,6 +121,62 @@ func (e *Engine) UpdateSchedule(ctx context.Context, d schedules.Definition) err
 			return &client.ScheduleUpdate{Schedule: &s}, nil
 		},
 	}))
+}
+
+// RenewSchedule replaces the entries of a schedule by those that renew returns for what Temporal holds, and nothing
+// else of it. A change that somebody makes at the same time stands; the entries are not replaced then. No schedule is
+// no error.
+func (e *Engine) RenewSchedule(ctx context.Context, tenant, id uuid.UUID, renew func(schedules.Held) (schedules.Entries, bool)) error {
+	ctx, stop := limitedTo(ctx, scheduleLimit)
+	defer stop()
+	service, name := e.client.WorkflowService(), workflows.ScheduleID(tenant, id)
+	// Described before it is looked at: what is changed in between makes the token of this description void.
+	d, err := service.DescribeSchedule(ctx, &workflowservice.DescribeScheduleRequest{Namespace: e.namespace, ScheduleId: name})
+	var missing *serviceerror.NotFound
+	if errors.As(err, &missing) {
+		return nil
+	}
+	if err != nil {
+		return translate(err)
+	}
+	h, found, err := e.FindSchedule(ctx, tenant, id)
+	if err != nil || !found {
+		return err
+	}
+	entries, ok := renew(h)
+	if !ok {
+		return nil
+	}
+	s := d.GetSchedule()
+	s.Spec.StructuredCalendar, s.Spec.ExcludeStructuredCalendar, s.Spec.Interval = nil, nil, nil
+	for _, c := range entries.Calendars {
+		s.Spec.StructuredCalendar = append(s.Spec.StructuredCalendar, structured(c))
+	}
+	for _, c := range entries.Excluded {
+		s.Spec.ExcludeStructuredCalendar = append(s.Spec.ExcludeStructuredCalendar, structured(c))
+	}
+	for _, i := range entries.Intervals {
+		s.Spec.Interval = append(s.Spec.Interval, &schedulepb.IntervalSpec{Interval: durationpb.New(i.Every), Phase: durationpb.New(i.Offset)})
+	}
+	_, err = service.UpdateSchedule(ctx, &workflowservice.UpdateScheduleRequest{
+		Namespace: e.namespace, ScheduleId: name, Schedule: s, ConflictToken: d.GetConflictToken(), RequestId: uuid.NewString(),
+	})
+	return scheduleFault(err)
+}
+
+// structured is calendarOf for requests that the SDK does not make.
+func structured(c schedules.Calendar) *schedulepb.StructuredCalendarSpec {
+	spec := calendarOf(c)
+	ranges := func(from []client.ScheduleRange) (all []*schedulepb.Range) {
+		for _, r := range from {
+			all = append(all, &schedulepb.Range{Start: int32(r.Start), End: int32(r.End), Step: int32(r.Step)}) //nolint:gosec // at most a year
+		}
+		return all
+	}
+	return &schedulepb.StructuredCalendarSpec{
+		Second: ranges(spec.Second), Minute: ranges(spec.Minute), Hour: ranges(spec.Hour), DayOfMonth: ranges(spec.DayOfMonth),
+		Month: ranges(spec.Month), Year: ranges(spec.Year), DayOfWeek: ranges(spec.DayOfWeek), Comment: spec.Comment,
+	}
 }
 
 // DeleteSchedule ends a schedule; none is no error.
@@ -207,8 +267,8 @@ func overlapFrom(p enumspb.ScheduleOverlapPolicy) schedules.Overlap {
 	return schedules.OverlapSkip
 }
 
-// specOf is a plan as Temporal takes it.
-func specOf(p schedules.Plan) client.ScheduleSpec {
+// specOf is the entries as Temporal takes them.
+func specOf(p schedules.Entries) client.ScheduleSpec {
 	s := client.ScheduleSpec{TimeZoneName: p.Zone.String(), Jitter: p.Jitter, StartAt: p.StartAt, EndAt: p.EndAt}
 	for _, c := range p.Calendars {
 		s.Calendars = append(s.Calendars, calendarOf(c))
@@ -227,10 +287,23 @@ func calendarOf(c schedules.Calendar) client.ScheduleCalendarSpec {
 		Second: rangesOf(c.Second), Minute: rangesOf(c.Minute), Hour: rangesOf(c.Hour), DayOfMonth: rangesOf(c.DayOfMonth),
 		Month: rangesOf(c.Month), DayOfWeek: rangesOf(c.DayOfWeek), Comment: c.Comment,
 	}
-	for _, y := range c.Years {
-		spec.Year = append(spec.Year, client.ScheduleRange{Start: y, End: y, Step: 1})
+	for _, r := range yearSpans(c.Years) {
+		spec.Year = append(spec.Year, client.ScheduleRange{Start: r[0], End: r[1], Step: 1})
 	}
 	return spec
+}
+
+// yearSpans are the runs of consecutive years.
+func yearSpans(years []int) [][2]int {
+	var spans [][2]int
+	for _, y := range years {
+		if n := len(spans); n > 0 && spans[n-1][1] == y-1 {
+			spans[n-1][1] = y
+		} else {
+			spans = append(spans, [2]int{y, y})
+		}
+	}
+	return spans
 }
 
 func rangesOf(set uint64) []client.ScheduleRange {
@@ -241,13 +314,13 @@ func rangesOf(set uint64) []client.ScheduleRange {
 	return ranges
 }
 
-// planFrom is specOf backwards, also for a spec that was made by other means.
-func planFrom(s *client.ScheduleSpec) (schedules.Plan, error) {
+// entriesFrom is specOf backwards, also for a spec that was made by other means.
+func entriesFrom(s *client.ScheduleSpec) (schedules.Entries, error) {
 	zone, err := time.LoadLocation(s.TimeZoneName)
 	if err != nil {
-		return schedules.Plan{}, fmt.Errorf("the time zone of a schedule: %w", err)
+		return schedules.Entries{}, fmt.Errorf("the time zone of a schedule: %w", err)
 	}
-	p := schedules.Plan{Zone: zone, Jitter: s.Jitter, StartAt: bound(s.StartAt), EndAt: bound(s.EndAt)}
+	p := schedules.Entries{Zone: zone, Jitter: s.Jitter, StartAt: bound(s.StartAt), EndAt: bound(s.EndAt)}
 	for _, c := range s.Calendars {
 		p.Calendars = append(p.Calendars, calendarFrom(c))
 	}

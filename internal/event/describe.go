@@ -14,7 +14,7 @@ func (t Type) Payload() any {
 		return Failed{}
 	case RunCancelled:
 		return Cancelled{}
-	case MessageDelta:
+	case MessageDelta, ReasoningDelta:
 		return Delta{}
 	case MessageCompleted:
 		return Message{}

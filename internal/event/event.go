@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // Type names what happened. The list is closed and part of the public contract.
@@ -22,6 +23,7 @@ const (
 	RunError          Type = "run_error"           // final
 	RunCancelled      Type = "run_cancelled"       // final
 	MessageDelta      Type = "message_delta"       // a piece of the assistant's text
+	ReasoningDelta    Type = "reasoning_delta"     // a piece of what the model thinks, if its agent shows that
 	MessageCompleted  Type = "message_completed"   // the whole text of a message
 	ToolCallStarted   Type = "tool_call_started"   // with name and arguments
 	ToolCallCompleted Type = "tool_call_completed" // with result or error
@@ -34,7 +36,7 @@ const (
 // Types lists every type, for tests and for the API description.
 func Types() []Type {
 	return []Type{
-		RunStarted, RunProgress, RunCompleted, RunError, RunCancelled, MessageDelta, MessageCompleted,
+		RunStarted, RunProgress, RunCompleted, RunError, RunCancelled, MessageDelta, ReasoningDelta, MessageCompleted,
 		ToolCallStarted, ToolCallCompleted, ApprovalRequested, ApprovalResolved, MessageReceived, AttemptRestarted,
 	}
 }
@@ -84,7 +86,7 @@ func (t Type) Hook() Hook {
 		return HookError
 	case RunCancelled:
 		return HookCancel
-	case MessageDelta, MessageCompleted, ToolCallStarted, ToolCallCompleted, ApprovalRequested,
+	case MessageDelta, ReasoningDelta, MessageCompleted, ToolCallStarted, ToolCallCompleted, ApprovalRequested,
 		ApprovalResolved, MessageReceived, AttemptRestarted:
 		return HookNone
 	}
@@ -97,9 +99,9 @@ type Draft struct {
 	Data any // one of the payload structs of this package
 }
 
-// Encode gives the payload as JSON.
+// Encode returns the payload as JSON that the log can keep, whatever a model, a tool or a person said in it.
 func (d Draft) Encode() (json.RawMessage, error) {
-	data, err := json.Marshal(d.Data)
+	data, err := storable.Marshal(d.Data)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", d.Type, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/larirun/lari/internal/event"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // hooks is DESIGN's table: which connector method an event reaches. The last column of what is final.
@@ -20,7 +21,7 @@ func hooks() map[event.Type]event.Hook {
 	return map[event.Type]event.Hook{
 		event.RunStarted: event.HookStart, event.RunProgress: event.HookProgress,
 		event.RunCompleted: event.HookComplete, event.RunError: event.HookError, event.RunCancelled: event.HookCancel,
-		event.MessageDelta: event.HookNone, event.MessageCompleted: event.HookNone,
+		event.MessageDelta: event.HookNone, event.ReasoningDelta: event.HookNone, event.MessageCompleted: event.HookNone,
 		event.ToolCallStarted: event.HookNone, event.ToolCallCompleted: event.HookNone,
 		event.ApprovalRequested: event.HookNone, event.ApprovalResolved: event.HookNone,
 		event.MessageReceived: event.HookNone, event.AttemptRestarted: event.HookNone,
@@ -127,5 +128,19 @@ func TestADraftThatCannotBeEncodedSaysWhich(t *testing.T) {
 	_, err := event.Draft{Type: event.ToolCallStarted, Data: event.ToolStarted{Arguments: json.RawMessage(`{`)}}.Encode()
 	if err == nil || !strings.Contains(err.Error(), "tool_call_started") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Whatever a payload repeats of a model, a tool or a person, the log can keep it.
+func TestDraft_EncodesWhatTheLogCanKeep(t *testing.T) {
+	t.Parallel()
+	data, err := event.Draft{Type: event.ToolCallStarted, Data: event.ToolStarted{
+		Name: "a\x00b\xff", Arguments: json.RawMessage(`{"a":"\u0000\ud83d","n":1e999999}`),
+	}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := storable.CheckJSON(data); err != nil || !strings.Contains(string(data), `"a":"\ufffd\ufffd"`) {
+		t.Errorf("%s: %v", data, err)
 	}
 }

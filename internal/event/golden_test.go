@@ -32,6 +32,7 @@ func samples() []event.Draft {
 		{Type: event.RunStarted, Data: event.Started{AgentID: id(2), AgentVersion: 3, ThreadID: &thread, QueuedMS: 12}},
 		{Type: event.RunProgress, Data: event.Progress{Phase: event.PhaseStep, Step: 1, Detail: event.DetailBegin}},
 		{Type: event.MessageDelta, Data: event.Delta{MessageID: "m1", Step: 1, Attempt: 1, Text: "Hel"}},
+		{Type: event.ReasoningDelta, Data: event.Delta{MessageID: "m1", Step: 1, Attempt: 1, Text: "So"}},
 		{Type: event.AttemptRestarted, Data: event.Restarted{MessageID: "m1", Step: 1, Attempt: 2}},
 		{Type: event.MessageCompleted, Data: event.Message{MessageID: "m1", Step: 1, Text: "Hello <b> & bye", Partial: true, FinishReason: "length", Usage: usage}},
 		{Type: event.RunProgress, Data: event.Progress{Phase: event.PhaseToolCall, Step: 1, Detail: event.DetailEnd, Name: "calculator", Usage: &usage, FinishReason: "tool_calls"}},

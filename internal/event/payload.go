@@ -122,7 +122,7 @@ type Cancelled struct {
 	DurationMS int64      `json:"duration_ms"`
 }
 
-// Delta is the payload of message_delta.
+// Delta is the payload of message_delta and reasoning_delta.
 type Delta struct {
 	MessageID string `json:"message_id"`
 	Step      int    `json:"step"`

@@ -300,6 +300,29 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// A key that was never answered and that no sweep has removed does not give its old id to something new.
+func TestKey_UnansweredAndExpired_GetsNewResourceID(t *testing.T) {
+	t.Parallel()
+	r := start(t)
+	var ids []uuid.UUID
+	unanswered := func(ctx context.Context) (idempotency.Answer, error) {
+		id, _ := idempotency.ResourceID(ctx)
+		ids = append(ids, id)
+		return idempotency.Answer{}, errors.New("the database is away")
+	}
+	for _, age := range []string{"0 hours", "23 hours", "2 hours", "0 hours"} { // 23 + 2: beyond the retention
+		if _, err := r.db.DB.Exec(r.ctx, `update idempotency_keys set created_at = created_at - $1::interval`, age); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := r.Do(r.ctx, request("k", "a"), unanswered); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	if ids[0] != ids[1] || ids[1] == ids[2] || ids[2] != ids[3] {
+		t.Errorf("the resource ids are %v", ids)
+	}
+}
+
 func TestCheckKey(t *testing.T) {
 	t.Parallel()
 	for key, ok := range map[string]bool{

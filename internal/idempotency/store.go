@@ -45,7 +45,9 @@ type record struct {
 	answer   *Answer
 }
 
-// reserve takes the key if it is free, or if its holder's lock has run out and the request is the same.
+// reserve takes the key if it is free, or if its holder's lock has run out and the request is the same. An unanswered
+// key older than Retention is free, although no sweep has removed it yet: its resource id is too old for a new
+// resource, because lists by time take ids for about as old as what they name.
 func (s store) reserve(ctx context.Context, r Request) (reservation, bool, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -54,12 +56,14 @@ func (s store) reserve(ctx context.Context, r Request) (reservation, bool, error
 	ctx, sql := s.of(ctx, `
 		insert into public.idempotency_keys (tenant_id, route, key, request_hash, resource_id, locked_until)
 		values (lari.tenant_id(), $1, $2, $3, $4, clock_timestamp() + $5::interval)
-		on conflict (tenant_id, route, key) do update set locked_until = excluded.locked_until
+		on conflict (tenant_id, route, key) do update set locked_until = excluded.locked_until,
+			resource_id = case when idempotency_keys.created_at < now() - $6::interval then excluded.resource_id else idempotency_keys.resource_id end,
+			created_at = case when idempotency_keys.created_at < now() - $6::interval then now() else idempotency_keys.created_at end
 		where idempotency_keys.status is null and idempotency_keys.locked_until < clock_timestamp()
 		  and idempotency_keys.request_hash = excluded.request_hash
 		returning resource_id, locked_until`)
 	held, ok, err := postgres.One(ctx, s.db, sql,
-		[]any{r.Route, r.Key, r.Hash[:], id, lockFor},
+		[]any{r.Route, r.Key, r.Hash[:], id, lockFor, Retention},
 		func(row pgx.CollectableRow) (v reservation, err error) {
 			err = row.Scan(&v.resource, &v.until)
 			return v, err

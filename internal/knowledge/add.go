@@ -10,6 +10,7 @@ import (
 
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // Limits of what Add takes. Postgres holds at most 1 MiB of words and positions per document, which a
@@ -73,7 +74,7 @@ func (d Document) check(path string) error {
 			return fault.InvalidField(name, "required", "must not be empty")
 		case f.size > f.max:
 			return fault.InvalidField(name, "max", "must be at most %d %s long", f.max, f.unit)
-		case !utf8.ValidString(f.text) || strings.ContainsRune(f.text, 0):
+		case !storable.IsText(f.text):
 			return fault.InvalidField(name, "utf8", "must be UTF-8 text without NUL characters")
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // Limits of a search. A query is cut to them rather than refused: models write long ones.
@@ -43,8 +45,8 @@ func (s *Service) Search(ctx context.Context, query string, limit int) ([]Hit, e
 func clean(query string) string {
 	// Only the first part is looked at: the rest of a megabyte is not worth the walk.
 	query = strings.TrimSpace(query)
-	query = strings.ToValidUTF8(query[:min(len(query), 4*maxQueryRunes)], " ")
-	words := strings.FieldsFunc(query, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+	query = storable.Truncate(query, 4*maxQueryRunes)
+	words := strings.FieldsFunc(query, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError })
 	if len(words) > maxQueryWords {
 		words = words[:maxQueryWords]
 	}

@@ -6,11 +6,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// Check reports whether a run could be accepted, as far as that can be said beforehand: its agent, its form and its
-// limits.
+// Check reports whether a run could be accepted, as far as that can be said beforehand: its agent, thread and
+// workspace, its form and its limits.
 func (s *Service) Check(ctx context.Context, in NewRun) error {
-	_, err := s.asked(ctx, in)
-	return err
+	if _, err := s.asked(ctx, in); err != nil {
+		return err
+	}
+	return s.store.checkReferences(ctx, in.ThreadID, in.WorkspaceID)
 }
 
 // Accept is Create for a run whose workflow the caller starts, in the caller's transaction. A run that comes back

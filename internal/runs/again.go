@@ -45,6 +45,9 @@ func (s *Service) like(ctx context.Context, of Run, id uuid.UUID) (Run, error) {
 	if fault.Is(err, fault.NotFound) {
 		err = fault.New(fault.Conflict, "The run's agent is not there any more.")
 	}
+	if err == nil {
+		err = agent.Unusable
+	}
 	if err != nil {
 		return Run{}, err
 	}
@@ -123,7 +126,8 @@ func (in Fork) check(steps []Step) error {
 // takeOver copies the steps of a run before the fork, what was said to it until then, and adds the new input.
 func (s *Service) takeOver(ctx context.Context, of uuid.UUID, r Run, in Fork) error {
 	var said []LiveMessage
-	if err := s.DB.Batch(ctx, copyStepsStatement(of, r.ID, in.Step), copyCallsStatement(of, r.ID, in.Step), messagesStatement(of, &said)); err != nil {
+	if err := s.DB.Batch(ctx, copyStepsStatement(of, r.ID, in.Step), copyCallsStatement(of, r.ID, in.Step),
+		copyProviderDataStatement(of, r.ID, in.Step), messagesStatement(of, &said)); err != nil {
 		return err
 	}
 	var copied []LiveMessage

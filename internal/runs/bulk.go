@@ -20,6 +20,9 @@ func (s *Service) CancelAll(ctx context.Context, f Filter, reason string) (int, 
 	if f.empty() {
 		return 0, fault.InvalidField("status", "required_without_all", "is required, or another filter: to stop every run, name queued, running and waiting")
 	}
+	if err := f.check(); err != nil {
+		return 0, err
+	}
 	for _, status := range f.Status {
 		if status.Final() {
 			return 0, fault.InvalidField("status", "active", "must name queued, running or waiting: a run that has ended cannot be stopped")

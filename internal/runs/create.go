@@ -42,6 +42,9 @@ func (s *Service) resolveAgent(ctx context.Context, ref string) (AgentRef, error
 	default:
 		err = fault.InvalidField("agent", "exists", "names no agent of this tenant")
 	}
+	if err == nil {
+		err = agent.Unusable
+	}
 	return agent, err
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +12,7 @@ import (
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // Queues tells how the engine's task queue of runs fares.
@@ -315,8 +315,5 @@ func (x *explaining) unknown() {
 
 // clip shortens what is repeated of a failure.
 func clip(text string) string {
-	if len(text) <= maxLastError {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxLastError-len(" …")], "") + " …"
+	return storable.Clip(text, maxLastError)
 }

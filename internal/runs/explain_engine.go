@@ -163,10 +163,15 @@ func (x *explaining) thinking(a PendingActivity) {
 	if x.lastEvent != nil && x.lastEvent.After(quiet) {
 		quiet = *x.lastEvent
 	}
+	detail := "The model is at work on step %d."
+	if a.WorkingAt != nil && a.WorkingAt.After(quiet) {
+		quiet = *a.WorkingAt
+		detail = "The model is thinking about step %d, or writes a tool call."
+	}
 	facts := Facts{Step: x.run.Step + 1, Attempt: a.Attempt}
 	silent := x.at.Sub(quiet)
 	if silent < x.slowAfter {
-		x.add(Reason{Code: WhyThinking, Detail: fmt.Sprintf("The model is at work on step %d.", facts.Step), Since: a.StartedAt, Data: &facts})
+		x.add(Reason{Code: WhyThinking, Detail: fmt.Sprintf(detail, facts.Step), Since: a.StartedAt, Data: &facts})
 		return
 	}
 	facts.SilentSeconds = seconds(silent)

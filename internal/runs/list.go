@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/page"
 )
 
@@ -20,9 +21,20 @@ type Filter struct {
 	CreatedBefore *time.Time // to, exclusive
 }
 
+// check refuses a span that ends before it begins.
+func (f Filter) check() error {
+	if f.CreatedAfter != nil && f.CreatedBefore != nil && !f.CreatedBefore.After(*f.CreatedAfter) {
+		return fault.InvalidField("created_before", "gtfield", "must be after created_after")
+	}
+	return nil
+}
+
 // FindAll gives the tenant's runs as callers see them (see Shown), newest first.
 func (s *Service) FindAll(ctx context.Context, f Filter, p page.Request) (page.Page[Run], error) {
 	limit, before, err := p.StartBefore()
+	if err == nil {
+		err = f.check()
+	}
 	if err != nil {
 		return page.Page[Run]{}, err
 	}

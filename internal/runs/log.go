@@ -19,6 +19,7 @@ import (
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/platform/storable"
 	"github.com/larirun/lari/internal/platform/stream"
 )
 
@@ -182,7 +183,8 @@ func coalesce(batch []addition) []addition {
 	for _, a := range batch {
 		delta, ok := a.draft.Data.(event.Delta)
 		if i, seen := last[a.run]; ok && seen {
-			if before, ok := joined[i].draft.Data.(event.Delta); ok && before.MessageID == delta.MessageID && before.Attempt == delta.Attempt {
+			before, ok := joined[i].draft.Data.(event.Delta)
+			if ok && joined[i].draft.Type == a.draft.Type && before.MessageID == delta.MessageID && before.Attempt == delta.Attempt {
 				before.Text += delta.Text
 				joined[i].draft.Data = before
 				continue
@@ -265,9 +267,10 @@ func (l *Log) Page(ctx context.Context, run uuid.UUID, after int64, limit int) (
 	return l.store.events(ctx, scope.Tenant(ctx), run, after, limit)
 }
 
-// jsonOrString gives text as JSON: itself when it is JSON, else as a JSON string.
+// jsonOrString returns text as JSON: itself when it is JSON that can be kept unchanged, else as a JSON string, so
+// that readers see what was written.
 func jsonOrString(text string) json.RawMessage {
-	if json.Valid([]byte(text)) {
+	if storable.CheckJSON([]byte(text)) == nil {
 		return json.RawMessage(text)
 	}
 	quoted, err := json.Marshal(text)

@@ -2,7 +2,6 @@ package runs
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,6 +10,7 @@ import (
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // Run is one execution of an agent. It changes only through its methods, and each change that the
@@ -195,7 +195,7 @@ func (r *Run) final(o Outcome, output string, at clock.Time) event.Draft {
 		}}
 	case Cancelled:
 		if r.Cancel == nil { // cancelled through Temporal's own tools
-			reason := o.Message
+			reason := storable.Clip(o.Message, maxMessage)
 			if reason == "" {
 				reason = "cancelled outside the API"
 			}
@@ -207,10 +207,7 @@ func (r *Run) final(o Outcome, output string, at clock.Time) event.Draft {
 		}}
 	case Queued, Running, Waiting, Failed, TimedOut:
 	}
-	message := strings.ToValidUTF8(strings.ReplaceAll(o.Message, "\x00", ""), "\uFFFD")
-	if len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage], "") + " …"
-	}
+	message := storable.Clip(o.Message, maxMessage)
 	r.Error = &Failure{Code: o.Code, Message: message}
 	return event.Draft{Type: event.RunError, Data: event.Failed{
 		Code: o.Code, Message: message, FinishReason: r.FinishReason, Usage: r.Usage, Steps: r.Step, DurationMS: duration,

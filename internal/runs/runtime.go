@@ -57,6 +57,7 @@ type PendingActivity struct {
 	ScheduledAt *clock.Time `json:"scheduled_at"`
 	StartedAt   *clock.Time `json:"started_at" description:"When the attempt under way began; null: none is."`
 	MaxAttempts int32       `json:"max_attempts,omitempty" description:"Absent: it is tried until the run's time is over."`
+	WorkingAt   *clock.Time `json:"working_at,omitempty" description:"When the model last gave a sign that is in no event: a thought, a piece of a tool call."`
 	Work        Work        `json:"-"`
 	FailureType string      `json:"-"` // of LastFailure, as activities name them; "timeout" for one of the engine's
 }

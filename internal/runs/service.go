@@ -26,6 +26,8 @@ type AgentRef struct {
 	Tenant  string // its slug
 	Version int
 	Limits  Limits
+	// Unusable is why no run of the agent can be asked for, although there are runs of it: its model cannot answer here.
+	Unusable error
 }
 
 // title names a run for people: whose it is and what it executes.

@@ -13,15 +13,18 @@ import (
 
 // Step is one turn of think and act, as it was recorded: what the model said and which tools it asked for.
 type Step struct {
-	RunID     uuid.UUID
-	Number    int // from 1
-	Content   string
-	Finish    string // why the model stopped
-	CutBy     CutBy
-	Model     string
-	Usage     event.Usage
-	At        clock.Time
-	ToolCalls []ToolCall
+	RunID   uuid.UUID
+	Number  int // from 1
+	Content string
+	Finish  string // why the model stopped
+	CutBy   CutBy
+	// ProviderData is what the provider of the model wants back with the step. Only the same provider and model are
+	// shown it; nil: nothing.
+	ProviderData []byte
+	Model        string
+	Usage        event.Usage
+	At           clock.Time
+	ToolCalls    []ToolCall
 }
 
 // CutBy names what cut an answer off before its end, if it was a limit of the run or its tenant.

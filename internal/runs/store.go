@@ -14,6 +14,7 @@ import (
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // store is the SQL of runs; store_*.go hold that of their logs, steps and approvals.
@@ -171,7 +172,7 @@ func updateStatement(r Run) (postgres.Statement, error) {
 	var failure []byte
 	if r.Error != nil {
 		var err error
-		if failure, err = json.Marshal(r.Error); err != nil {
+		if failure, err = storable.Marshal(r.Error); err != nil {
 			return postgres.Statement{}, fmt.Errorf("encode the error: %w", err)
 		}
 	}

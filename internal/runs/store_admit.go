@@ -13,6 +13,7 @@ import (
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // accepted is what became of a run that was to be inserted.
@@ -52,7 +53,7 @@ const insertSQL = `
 // insert writes a queued run and the head of its log, if it may begin or be held, in one statement.
 // waits holds it for its thread even if that looks free.
 func (s store) insert(ctx context.Context, r Run, waits bool) (a accepted, err error) {
-	input, err := json.Marshal(r.Input)
+	input, err := storable.Marshal(r.Input)
 	if err != nil {
 		return accepted{}, fmt.Errorf("encode the input: %w", err)
 	}
@@ -72,11 +73,42 @@ func (s store) insert(ctx context.Context, r Run, waits bool) (a accepted, err e
 	case postgres.UniqueViolation(err) == "agent_runs_thread_busy":
 		return accepted{}, fault.Wrap(err, fault.ThreadBusy, threadBusy)
 	case strings.Contains(postgres.ForeignKeyViolation(err), "workspace"):
-		return accepted{}, fault.InvalidField("workspace_id", "exists", "names no workspace of this tenant")
+		return accepted{}, noWorkspace()
 	case strings.Contains(postgres.ForeignKeyViolation(err), "thread"):
-		return accepted{}, fault.InvalidField("thread_id", "exists", "names no thread of this tenant")
+		return accepted{}, noThread()
 	}
 	return a, err
+}
+
+func noWorkspace() error {
+	return fault.InvalidField("workspace_id", "exists", "names no workspace of this tenant")
+}
+
+func noThread() error {
+	return fault.InvalidField("thread_id", "exists", "names no thread of this tenant")
+}
+
+// checkReferences refuses ids that name nothing of the tenant, as insert does; nil names nothing.
+func (s store) checkReferences(ctx context.Context, thread, workspace *uuid.UUID) error {
+	if thread == nil && workspace == nil {
+		return nil
+	}
+	var hasThread, hasWorkspace bool
+	_, _, err := postgres.One(ctx, s.db, `select
+			$1::uuid is null or exists (select from threads where tenant_id = (select lari.tenant_id()) and id = $1),
+			$2::uuid is null or exists (select from workspaces where tenant_id = (select lari.tenant_id()) and id = $2)`,
+		[]any{thread, workspace}, func(row pgx.CollectableRow) (struct{}, error) {
+			return struct{}{}, row.Scan(&hasThread, &hasWorkspace)
+		})
+	switch {
+	case err != nil:
+		return err
+	case !hasWorkspace:
+		return noWorkspace()
+	case !hasThread:
+		return noThread()
+	}
+	return nil
 }
 
 // unadmit takes back what the acceptance of a run counted.

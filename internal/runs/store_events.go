@@ -172,9 +172,9 @@ func (s store) traces(ctx context.Context, run uuid.UUID, step int) (begun int64
 		with of_step as (
 			select seq, type, data from run_events where run_id = $1 and (data ->> 'step')::int = $2)
 		select coalesce((select min(seq) from of_step where type = 'run_progress' and data ->> 'phase' = 'step' and data ->> 'detail' = 'begin'), 0),
-			exists (select from of_step where type = 'message_delta'
+			exists (select from of_step where type in ('message_delta', 'reasoning_delta')
 				and seq > coalesce((select max(seq) from of_step where type = 'attempt_restarted'), 0)),
-			(select coalesce(max((data ->> 'attempt')::int), 0) from of_step where type in ('message_delta', 'attempt_restarted'))`,
+			(select coalesce(max((data ->> 'attempt')::int), 0) from of_step where type in ('message_delta', 'reasoning_delta', 'attempt_restarted'))`,
 		[]any{run, step}, func(rows pgx.Rows) error {
 			if rows.Next() {
 				return rows.Scan(&begun, &half, &attempt)

@@ -39,12 +39,14 @@ func insertStepStatement(tenant uuid.UUID, step Step, done *inserted) postgres.S
 			select c.id, $1, $2, $3, c.ord - 1, c.call_id, c.name, c.arguments,
 				case when c.unfinished is null then 'pending' else 'failed' end, c.unfinished, case when c.unfinished is not null then $11::timestamptz end
 			from unnest($12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[]) with ordinality as c (id, call_id, name, arguments, unfinished, ord)
-			where exists (select from step))
+			where exists (select from step)),
+		provider as (
+			insert into step_provider_data (tenant_id, run_id, step, data) select $1, $2, $3, $18 from step where $18::bytea is not null)
 		select exists (select from step), exists (select from run_messages where run_id = $2 and step is null)`,
 		Args: []any{
 			tenant, step.RunID, step.Number, step.Content, step.Finish, step.Model, step.Usage.InputTokens, step.Usage.OutputTokens,
 			step.Usage.CostUSD.String(), step.Usage.Estimated, step.At, ids, callIDs, names, arguments, unfinished,
-			string(step.CutBy),
+			string(step.CutBy), step.ProviderData,
 		},
 		Read: postgres.Row(done, nil, func(row pgx.CollectableRow) (inserted, error) {
 			var i inserted
@@ -65,14 +67,16 @@ func (s store) steps(ctx context.Context, run uuid.UUID) ([]Step, error) {
 func stepsStatements(run uuid.UUID, steps *[]Step, calls *[]ToolCall) []postgres.Statement {
 	return []postgres.Statement{
 		{
-			SQL: `select step, content, finish, model, input_tokens, output_tokens, cost_usd::text, estimated, finished_at,
-				coalesce(cut_by, '') from run_steps where run_id = $1 order by step`,
+			SQL: `select s.step, content, finish, model, input_tokens, output_tokens, cost_usd::text, estimated, finished_at,
+				coalesce(cut_by, ''), d.data
+				from run_steps s left join step_provider_data d on d.run_id = s.run_id and d.step = s.step
+				where s.run_id = $1 order by s.step`,
 			Args: []any{run},
 			Read: postgres.Rows(steps, func(row pgx.CollectableRow) (Step, error) {
 				step := Step{RunID: run}
 				var cost string
 				err := row.Scan(&step.Number, &step.Content, &step.Finish, &step.Model, &step.Usage.InputTokens, &step.Usage.OutputTokens,
-					&cost, &step.Usage.Estimated, &step.At, &step.CutBy)
+					&cost, &step.Usage.Estimated, &step.At, &step.CutBy, &step.ProviderData)
 				if err != nil {
 					return Step{}, err
 				}
@@ -205,6 +209,13 @@ func copyStepsStatement(from, to uuid.UUID, before int) postgres.Statement {
 	return postgres.Statement{SQL: `
 		insert into run_steps (tenant_id, run_id, step, content, finish, model, input_tokens, output_tokens, cost_usd, estimated, finished_at, cut_by)
 		select tenant_id, $2, step, content, finish, model, 0, 0, 0, false, finished_at, cut_by from run_steps where run_id = $1 and step < $3
+		on conflict (run_id, step) do nothing`, Args: []any{from, to, before}}
+}
+
+func copyProviderDataStatement(from, to uuid.UUID, before int) postgres.Statement {
+	return postgres.Statement{SQL: `
+		insert into step_provider_data (tenant_id, run_id, step, data)
+		select tenant_id, $2, step, data from step_provider_data where run_id = $1 and step < $3
 		on conflict (run_id, step) do nothing`, Args: []any{from, to, before}}
 }
 

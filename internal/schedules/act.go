@@ -1,6 +1,7 @@
 package schedules
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -158,6 +159,17 @@ func (s *Service) Backfill(ctx context.Context, id uuid.UUID, b Backfill) (Backf
 		b.Overlap = OverlapBufferAll
 	}
 	first, last := times[0], times[len(times)-1]
+	if !h.Entries.agrees(h.Plan, first, last) {
+		if first.Year() < c.at.Year()-maxBehind {
+			return Backfilled{}, fault.InvalidField("start", "min", "must not be more than %d years ago: the span has changes of the clock of %s, at which the schedule fires", maxBehind, h.Plan.Zone)
+		}
+		if err := s.renew(ctx, id, first); err != nil {
+			return Backfilled{}, err
+		}
+		if r, h, err = s.loadHeld(ctx, id); err != nil || !h.Entries.agrees(h.Plan, first, last) {
+			return Backfilled{}, cmp.Or(err, error(fault.New(fault.Conflict, "The schedule was changed at the same time; try again.")))
+		}
+	}
 	c.from, c.to, c.note = &first, &last, string(b.Overlap)
 	if err := s.store.addChange(ctx, c); err != nil {
 		return Backfilled{}, err
@@ -197,7 +209,9 @@ func (s *Service) Skip(ctx context.Context, id uuid.UUID, at time.Time) (Schedul
 		if err := s.store.addChange(ctx, c); err != nil {
 			return err
 		}
-		return s.Engine.UpdateSchedule(ctx, Definition{TenantID: r.tenant, ID: id, Name: r.name, Plan: plan, Policy: h.Policy})
+		return s.Engine.UpdateSchedule(ctx, Definition{
+			TenantID: r.tenant, ID: id, Name: r.name, Entries: plan.Entries(h.coverage(now)), Policy: h.Policy,
+		})
 	})
 	if err != nil {
 		return Schedule{}, err

@@ -8,8 +8,11 @@ import (
 	"time"
 )
 
-// lastYear is the last one in which Temporal looks for a time.
-const lastYear = 2100
+// The years that a calendar of Temporal may name; it looks for no time beyond the last one.
+const (
+	firstYear = 2000
+	lastYear  = 2100
+)
 
 // Calendar matches the seconds whose every field is in its set, by a clock on the wall of the plan's zone. A value
 // v is in a set when bit v is. It is what Temporal makes of a cron expression.
@@ -29,113 +32,6 @@ func (c Calendar) matches(t time.Time, zone *time.Location) bool {
 	return t.Nanosecond() == 0 && c.hasYear(t.Year()) && has(c.Month, int(t.Month())) && has(c.DayOfMonth, t.Day()) &&
 		has(c.DayOfWeek, int(t.Weekday())) && has(c.Hour, t.Hour()) && has(c.Minute, t.Minute()) && has(c.Second, t.Second())
 }
-
-// reading is what a clock on the wall shows. An hour that the clock repeats is read through twice, late the second
-// time.
-type reading struct {
-	year                   int
-	month                  time.Month
-	day, hour, minute, sec int
-	late                   bool
-	zone                   *time.Location
-}
-
-func readingOf(t time.Time, zone *time.Location) reading {
-	t = t.In(zone)
-	r := reading{zone: zone, late: t.Add(-time.Hour).Hour() == t.Hour()}
-	r.year, r.month, r.day = t.Date()
-	r.hour, r.minute, r.sec = t.Clock()
-	return r
-}
-
-// on is the instant of the reading's day at another time of day.
-func (r reading) on(hour, minute, sec int) time.Time {
-	return time.Date(r.year, r.month, r.day, hour, minute, sec, 0, r.zone)
-}
-
-// hasMidnight reports whether the reading's day begins at midnight.
-func (r reading) hasMidnight() bool {
-	t := r.on(0, 0, 0)
-	return t.Day() == r.day && t.Hour() == 0
-}
-
-// carry makes a reading of one in which fields have run over. An hour to whose successor it is longer than an hour
-// is read again.
-func (r *reading) carry() {
-	if r.sec >= 60 {
-		r.minute, r.sec = r.minute+1, 0
-	}
-	if r.minute >= 60 {
-		again := !r.late && r.on(r.hour+1, 0, 0).Sub(r.on(r.hour, 0, 0)) > time.Hour
-		if r.minute, r.late = 0, again; !again {
-			r.hour++
-		}
-	}
-	if r.hour >= 24 {
-		r.day, r.hour = r.day+1, 0
-	}
-	if r.day > time.Date(r.year, r.month+1, 0, 0, 0, 0, 0, time.UTC).Day() {
-		r.month, r.day = r.month+1, 1
-	}
-	if r.month > time.December {
-		r.year, r.month = r.year+1, time.January
-	}
-}
-
-// jump goes to the beginning of another day.
-func (r *reading) jump(year int, month time.Month, day int) {
-	*r = reading{year: year, month: month, day: day, zone: r.zone}
-}
-
-// next gives the first time after another that matches; ok is false when there is none. It reads the clock as
-// Temporal's server does, also around a change of the clocks, where that is a matter of taste: what is previewed is
-// what will happen.
-func (c Calendar) next(after time.Time, zone *time.Location) (next time.Time, ok bool) {
-	r := readingOf(after, zone)
-	r.sec++
-	for {
-		r.carry()
-		switch {
-		case r.year > lastYear:
-			return time.Time{}, false
-		case !c.hasYear(r.year):
-			r.jump(r.year+1, time.January, 1)
-		case !has(c.Month, int(r.month)):
-			r.jump(r.year, r.month+1, 1)
-		case !has(c.DayOfMonth, r.day), !has(c.DayOfWeek, int(r.on(r.hour, r.minute, r.sec).Weekday())):
-			r.jump(r.year, r.month, r.day+1)
-		case c.timeOfDay(&r):
-			t := r.on(r.hour, r.minute, r.sec)
-			if t.Hour() != r.hour { // the clock skips this hour
-				r.hour, r.minute, r.sec = r.hour+1, 0, 0
-				continue
-			}
-			if r.late {
-				t = t.Add(time.Hour)
-			}
-			return t, true
-		}
-	}
-}
-
-// timeOfDay goes on to the first time of the reading's day, from the reading on; false when a field ran over.
-func (c Calendar) timeOfDay(r *reading) bool {
-	for !has(c.Hour, r.hour) {
-		if r.hour, r.minute, r.sec, r.late = r.hour+1, 0, 0, false; r.hour >= 24 {
-			return false
-		}
-	}
-	if !has(c.Minute, r.minute) {
-		if r.minute, r.sec = r.minute+ahead(c.Minute, r.minute), 0; r.minute >= 60 {
-			return false
-		}
-	}
-	r.sec += ahead(c.Second, r.sec)
-	return r.sec < 60
-}
-
-// ahead is how far it is to the next minute or second of a set, or to the end.
-func ahead(set uint64, from int) int { return min(bits.TrailingZeros64(set>>from), 60-from) }
 
 // String is the calendar as a cron expression, in the seven fields of Temporal's own form (second, minute, hour,
 // day of month, month, day of week, year; all must match) where five cannot say it.
@@ -168,7 +64,8 @@ func moment(t time.Time, zone *time.Location) Calendar {
 	}
 }
 
-// instant is moment backwards; ok is false for a calendar that matches more than one reading of the clock.
+// instant is moment backwards: the first time at which the clock shows the calendar's only reading. ok is false when
+// there is none, or more than one reading.
 func (c Calendar) instant(zone *time.Location) (t time.Time, ok bool) {
 	for _, set := range []uint64{c.Second, c.Minute, c.Hour, c.DayOfMonth, c.Month} {
 		if bits.OnesCount64(set) != 1 {
@@ -179,5 +76,58 @@ func (c Calendar) instant(zone *time.Location) (t time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	at := func(set uint64) int { return bits.TrailingZeros64(set) }
-	return time.Date(c.Years[0], time.Month(at(c.Month)), at(c.DayOfMonth), at(c.Hour), at(c.Minute), at(c.Second), 0, zone), true
+	local := time.Date(c.Years[0], time.Month(at(c.Month)), at(c.DayOfMonth), at(c.Hour), at(c.Minute), at(c.Second), 0, time.UTC)
+	return firstShowing(local.Unix(), zone)
 }
+
+// everyHour reports whether the calendar leaves no hour of the day out.
+func (c Calendar) everyHour() bool { return c.Hour == allHours }
+
+// onDate reports whether the calendar has times on a date, given as midnight UTC.
+func (c Calendar) onDate(date time.Time) bool {
+	return c.hasYear(date.Year()) && has(c.Month, int(date.Month())) && has(c.DayOfMonth, date.Day()) && has(c.DayOfWeek, int(date.Weekday()))
+}
+
+// nextLocal returns the first reading of a clock after another that matches. Readings are seconds since the epoch by a
+// clock that is never changed.
+func (c Calendar) nextLocal(after int64) (next int64, ok bool) {
+	t := time.Unix(after+1, 0).UTC()
+	for t.Year() <= lastYear {
+		y, m, d := t.Date()
+		switch {
+		case !c.hasYear(y):
+			t = time.Date(y+1, time.January, 1, 0, 0, 0, 0, time.UTC)
+		case !has(c.Month, int(m)):
+			t = time.Date(y, m+1, 1, 0, 0, 0, 0, time.UTC)
+		default:
+			if c.onDate(t) {
+				if second, ok := c.secondOfDay(t.Clock()); ok {
+					return time.Date(y, m, d, 0, 0, second, 0, time.UTC).Unix(), true
+				}
+			}
+			t = time.Date(y, m, d+1, 0, 0, 0, 0, time.UTC)
+		}
+	}
+	return 0, false
+}
+
+// secondOfDay returns the calendar's first second of a day that is not before a time of the day.
+func (c Calendar) secondOfDay(hour, minute, second int) (int, bool) {
+	for h := hour + ahead(c.Hour, hour); h < 24; h = h + 1 + ahead(c.Hour, h+1) {
+		if h > hour {
+			minute, second = 0, 0
+		}
+		for m := minute + ahead(c.Minute, minute); m < 60; m = m + 1 + ahead(c.Minute, m+1) {
+			if m > minute {
+				second = 0
+			}
+			if s := second + ahead(c.Second, second); s < 60 {
+				return (h*60+m)*60 + s, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// ahead is how far it is from a value to the next one of a set; to 60 when there is none.
+func ahead(set uint64, from int) int { return min(bits.TrailingZeros64(set>>from), max(60-from, 0)) }

@@ -8,9 +8,9 @@
 //	                                    │ child workflow AgentRun
 //	                                    ▼ open as long as its run: overlap policies apply to runs
 //
-// A Plan computes firing times here with the same outcome as Temporal's, so that a spec is checked and
-// previewed before it exists, and so that a timeline can say what did not happen. A property test holds the two
-// together.
+// A Plan computes firing times here, so that a spec is checked and previewed before it exists, and so that a timeline
+// can say what did not happen. Temporal holds it as Entries, which have it fire at the same times, also when a clock
+// is changed; the watcher renews them. Property tests hold the two together.
 //
 // A row and a schedule in Temporal are written one after the other. Between the two the row is "creating" or
 // "deleting": nobody sees it, and when the process dies there the sweeper clears both away.

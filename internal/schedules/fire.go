@@ -41,17 +41,23 @@ type Fired struct {
 // waitHeld is how soon a firing that has to wait is tried again.
 const waitHeld = 5 * time.Second
 
-var errHeld = errors.New("the run would be held")
+var (
+	errHeld      = errors.New("the run would be held")
+	errConcluded = errors.New("another attempt has concluded the firing")
+)
 
 // Fire accepts the run of a firing and records what became of it, in one transaction. What stands against the run
-// is recorded and given, not an error. An error is worth another try, also the Paused of a firing that waits until
+// is recorded and returned, not an error. An error is worth another try, also the Paused of a firing that waits until
 // a pause is over. A firing that comes again makes no second run.
 func (s *Service) Fire(ctx context.Context, f Firing) (Fired, error) {
-	id := runID(f)
-	if known, ok, err := s.store.firing(ctx, id); err != nil {
-		return Fired{}, err
-	} else if ok && known.outcome != outcomeWaiting {
-		return known.fired(), nil
+	known, ok, err := s.store.firing(ctx, f)
+	if err != nil || ok && known.outcome != outcomeWaiting {
+		return known.fired(), err
+	}
+	if ok && known.id == f.nominalID() {
+		if err := s.store.adopt(ctx, f); err != nil {
+			return Fired{}, err
+		}
 	}
 	r, err := s.store.any(ctx, f.ScheduleID)
 	if fault.Is(err, fault.NotFound) || err == nil && r.state == deleting {
@@ -61,15 +67,25 @@ func (s *Service) Fire(ctx context.Context, f Firing) (Fired, error) {
 		return Fired{}, err
 	}
 	record := firing{
-		id: id, tenant: r.tenant, schedule: r.id, nominal: f.Nominal, outcome: outcomeStarted, at: clock.Now(),
+		id: newID(), tenant: r.tenant, schedule: r.id, nominal: f.Nominal, outcome: outcomeStarted, at: clock.Now(), key: f.key(),
 	}
 	if record.kind, err = s.store.kindOf(ctx, f.ScheduleID, f.Nominal); err != nil {
 		return Fired{}, err
 	}
+	done, err := s.accept(ctx, r, record)
+	if errors.Is(err, errConcluded) {
+		known, _, err = s.store.firing(ctx, f)
+		return known.fired(), err
+	}
+	return done, err
+}
+
+// accept is Fire for a firing of which no conclusion is known.
+func (s *Service) accept(ctx context.Context, r row, record firing) (Fired, error) {
 	// The run is the schedule's: its creator may be gone by now.
-	ctx = scope.With(ctx, scope.Scope{Tenant: r.tenant, Actor: "schedule:" + r.id.String(), RequestID: id.String()})
-	err = s.DB.Tx(ctx, func(ctx context.Context) error {
-		held, err := s.Runs.Accept(ctx, r.run, id, r.id)
+	ctx = scope.With(ctx, scope.Scope{Tenant: r.tenant, Actor: "schedule:" + r.id.String(), RequestID: record.id.String()})
+	err := s.DB.Tx(ctx, func(ctx context.Context) error {
+		held, err := s.Runs.Accept(ctx, r.run, record.id, r.id)
 		switch {
 		case err != nil:
 			return err
@@ -88,7 +104,7 @@ func (s *Service) Fire(ctx context.Context, f Firing) (Fired, error) {
 			return Fired{}, err
 		}
 		return Fired{}, fault.New(fault.Paused, "The firing waits: new runs are held until a pause is over.").After(waitHeld)
-	case !refusal(err):
+	case errors.Is(err, errConcluded), !refusal(err):
 		return Fired{}, err
 	}
 	var why *fault.Error
@@ -115,22 +131,40 @@ func refusal(err error) bool {
 
 // CancelFiring ends a firing that the engine was told to stop: its run is cancelled, or it does not come to one.
 func (s *Service) CancelFiring(ctx context.Context, f Firing, reason string) error {
-	id := runID(f)
-	ended, err := s.store.endWaiting(ctx, id, fault.Cancelled, reason)
+	ended, err := s.store.endWaiting(ctx, f, fault.Cancelled, reason)
 	if err != nil {
 		return err
 	}
 	if ended {
 		s.settled(ctx, Settled{TenantID: scope.From(ctx).Tenant, Outcome: FiringCancelled, N: 1})
+		return nil
 	}
-	return s.Runs.Cancel(ctx, id, reason)
+	known, ok, err := s.store.firing(ctx, f)
+	if err != nil || !ok || known.outcome != outcomeStarted {
+		return err
+	}
+	return s.Runs.Cancel(ctx, known.id, reason)
 }
 
-// runID gives the id of a firing's run: a UUIDv7 (RFC 9562, 5.7) of its nominal time, with a hash in place of chance.
-func runID(f Firing) uuid.UUID {
-	sum := sha256.Sum256([]byte(f.ScheduleID.String() + "\n" + f.Nominal.UTC().Format(time.RFC3339Nano) + "\n" + f.Execution))
-	var id uuid.UUID
-	copy(id[:], sum[:])
+// hash is the same for each attempt at a firing, and differs between firings.
+func (f Firing) hash() [sha256.Size]byte {
+	return sha256.Sum256([]byte(f.ScheduleID.String() + "\n" + f.Nominal.UTC().Format(time.RFC3339Nano) + "\n" + f.Execution))
+}
+
+// key is what a firing is recorded under: a UUIDv8 (RFC 9562, 5.8) of the hash.
+func (f Firing) key() uuid.UUID {
+	sum := f.hash()
+	id := uuid.UUID(sum[:16])
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// nominalID is the id that earlier versions gave the run of a firing: a UUIDv7 of its nominal time. Firings that one
+// of them took on are known by it.
+func (f Firing) nominalID() uuid.UUID {
+	sum := f.hash()
+	id := uuid.UUID(sum[:16])
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(max(f.Nominal.UnixMilli(), 0)))
 	copy(id[:6], ms[2:])

@@ -15,10 +15,17 @@ func (i Interval) next(after time.Time) time.Time {
 	return time.Unix(((after.Unix()-offset)/every+1)*every+offset, 0)
 }
 
-// Plan is when a schedule fires, as Temporal holds it: at the times of any calendar or interval, except those that
-// an excluded calendar matches. Its times are nominal: the jitter comes on top.
+// Plan is when a schedule fires: at the times of any calendar or interval, except those that an excluded calendar
+// matches. Its times are nominal: the jitter comes on top.
+//
+// A calendar fires when the clock of the zone shows one of its readings. A reading that the clock skips has no firing.
+// Of one that it shows twice only the first is a firing, unless the calendar leaves no hour of the day out: then it
+// stands for an interval, and the second one is a firing as well.
+//
+// Entries is the plan as Temporal holds it.
 type Plan struct {
-	Calendars      []Calendar
+	Calendars      []Calendar // of expressions
+	Native         []Calendar // made by other means than this program; they are read as Temporal does
 	Intervals      []Interval
 	Excluded       []Calendar
 	Zone           *time.Location
@@ -32,7 +39,7 @@ func (p Plan) Times(after time.Time) iter.Seq[time.Time] {
 		if before := p.StartAt.Add(-time.Second); !p.StartAt.IsZero() && after.Before(before) {
 			after = before
 		}
-		seen := make([]sighting, len(p.Calendars))
+		seen := make([]sighting, len(p.Calendars)+len(p.Native))
 		for {
 			next, ok := p.next(after, seen)
 			if !ok || !next.After(after) || !p.EndAt.IsZero() && next.After(p.EndAt) {
@@ -53,26 +60,36 @@ type sighting struct {
 	none  bool // there is no time any more
 }
 
-// farOff is how far ahead a sighting holds whatever lies before it.
+// farOff is how far ahead a sighting of a native calendar holds whatever lies before it.
 const farOff = 48 * time.Hour
 
-// next gives the first time after an instant, excluded or not. Calendars are asked each time, as Temporal does: where
-// the clock repeats an hour, or skips midnight, the answer depends on the instant. Only what is far off is remembered,
-// for a calendar that fires once in ten years takes long to ask.
+// next gives the first time after an instant, excluded or not. A calendar's answer is remembered until its time has
+// come, for one that fires once in ten years takes long to ask. Native calendars are asked each time, as Temporal does:
+// where the clock repeats an hour, or skips midnight, their answer depends on the instant, unless it is far off.
 func (p Plan) next(after time.Time, seen []sighting) (next time.Time, ok bool) {
 	first := func(t time.Time) {
 		if t.Year() <= lastYear && (!ok || t.Before(next)) {
 			next, ok = t, true
 		}
 	}
-	odd := !readingOf(after, p.Zone).hasMidnight()
-	for i, c := range p.Calendars {
-		if s := &seen[i]; !s.known || odd || !s.none && s.at.Sub(after) < farOff {
-			at, found := c.next(after, p.Zone)
+	ask := func(s *sighting, search func(time.Time, *time.Location) (time.Time, bool), holds bool) {
+		if !s.known || !holds {
+			at, found := search(after, p.Zone)
 			*s = sighting{at: at, known: true, none: !found}
 		}
-		if !seen[i].none {
-			first(seen[i].at)
+		if !s.none {
+			first(s.at)
+		}
+	}
+	for i, c := range p.Calendars {
+		s := &seen[i]
+		ask(s, c.next, s.none || s.at.After(after))
+	}
+	if len(p.Native) > 0 {
+		odd := !readingOf(after, p.Zone).hasMidnight()
+		for i, c := range p.Native {
+			s := &seen[len(p.Calendars)+i]
+			ask(s, c.nextNative, !odd && (s.none || s.at.Sub(after) >= farOff))
 		}
 	}
 	for _, i := range p.Intervals {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 )
@@ -57,7 +59,7 @@ func TestTimesByTheClock(t *testing.T) {
 		"the clock repeats an hour": { // 25 October 2026: 03:00 is 02:00
 			Spec{Cron: []string{"30 2 * * *"}, TimeZone: "Europe/Berlin"},
 			"2026-10-24T12:00:00Z",
-			"2026-10-25T02:30:00+01 2026-10-26T02:30:00+01 2026-10-27T02:30:00+01",
+			"2026-10-25T02:30:00+02 2026-10-26T02:30:00+01 2026-10-27T02:30:00+01",
 		},
 		"midnight does not exist": { // Santiago, 6 September 2026: 00:00 is 01:00
 			Spec{Cron: []string{"0 1 * * *"}, TimeZone: "America/Santiago"},
@@ -114,6 +116,7 @@ func TestSkippedTimes(t *testing.T) {
 
 func TestSpecsAreRefusedWithAReason(t *testing.T) {
 	t.Parallel()
+	far, epoch := clock.At(at(t, "9999-12-31T23:59:59Z")), clock.At(at(t, "1969-12-31T23:59:59Z"))
 	early, late := clock.At(at(t, "2020-01-01T00:00:00Z")), clock.At(at(t, "2098-01-01T00:00:00Z"))
 	for name, c := range map[string]struct {
 		spec        Spec
@@ -129,6 +132,10 @@ func TestSpecsAreRefusedWithAReason(t *testing.T) {
 		"too often together": {Spec{Every: []Every{{EverySeconds: 60}, {EverySeconds: 60, OffsetSeconds: 30}}}, "spec", "min_interval"},
 		"never":              {Spec{Cron: []string{"0 0 30 2 *"}}, "spec", "never"},
 		"over":               {Spec{Cron: []string{"@daily"}, EndAt: &early}, "spec", "never"},
+		"over since ever":    {Spec{Cron: []string{"@daily"}, EndAt: &clock.Time{}}, "spec.end_at", "range"},
+		"never over":         {Spec{Cron: []string{"@daily"}, EndAt: &far}, "spec.end_at", "range"},
+		"never begun":        {Spec{Cron: []string{"@daily"}, StartAt: &far}, "spec.start_at", "range"},
+		"begun before time":  {Spec{Cron: []string{"@daily"}, StartAt: &epoch}, "spec.start_at", "range"},
 		"backwards":          {Spec{Cron: []string{"@daily"}, StartAt: &late, EndAt: &early}, "spec.end_at", "gt"},
 	} {
 		_, err := c.spec.Compile(Rules{MinInterval: time.Minute}, time.Now())
@@ -153,25 +160,28 @@ func TestSpecsComeBackAsTheyWereWritten(t *testing.T) {
 		t.Errorf("%s, want %s", got, fmt.Sprint(s))
 	}
 	// An operator changed one of the two calendars of an expression: it does not say any more what happens.
-	p := plan(t, Spec{Cron: []string{"0 9 13 * fri"}})
-	p.Calendars = p.Calendars[:1]
+	e := plan(t, Spec{Cron: []string{"0 9 13 * fri"}}).Entries(Coverage{2026, 2029})
+	e.Calendars = e.Calendars[:1]
+	p, _ := e.Plan()
 	if got := p.spec().Cron; !slices.Equal(got, []string{"0 9 13 * *"}) {
 		t.Errorf("half of an expression comes back as %q", got)
 	}
 }
 
-func TestRunIDs(t *testing.T) {
+func TestFiring_KeyIsOfScheduleTimeAndExecution(t *testing.T) {
 	t.Parallel()
-	f := Firing{Nominal: at(t, "2026-11-25T09:00:00Z"), Execution: "a"}
-	id := runID(f)
-	if id.Version() != 7 || id != runID(f) {
-		t.Errorf("%s is no UUIDv7, or another one each time", id)
+	f := Firing{ScheduleID: uuid.New(), Nominal: at(t, "2026-11-25T09:00:00Z"), Execution: "a"}
+	if again := f; f.key().Version() != 8 || again.key() != f.key() || f.nominalID().Version() != 7 {
+		t.Errorf("%s and %s are not UUIDv8 and UUIDv7", f.key(), f.nominalID())
 	}
-	if sec, nsec := id.Time().UnixTime(); sec != f.Nominal.Unix() || nsec != 0 {
-		t.Errorf("%s is of %d.%d", id, sec, nsec)
-	}
-	if other := runID(Firing{Nominal: f.Nominal, Execution: "b"}); other == id {
-		t.Error("two firings of one time share a run")
+	for _, other := range []Firing{
+		{ScheduleID: f.ScheduleID, Nominal: f.Nominal, Execution: "b"},
+		{ScheduleID: f.ScheduleID, Nominal: f.Nominal.Add(time.Second), Execution: "a"},
+		{ScheduleID: uuid.New(), Nominal: f.Nominal, Execution: "a"},
+	} {
+		if other.key() == f.key() || other.nominalID() == f.nominalID() {
+			t.Errorf("%+v and %+v are one firing", f, other)
+		}
 	}
 }
 

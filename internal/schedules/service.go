@@ -21,7 +21,7 @@ import (
 type Definition struct {
 	TenantID, ID uuid.UUID
 	Name         string
-	Plan         Plan
+	Entries      Entries
 	Policy       Policy
 	Paused       bool   // when it is made; afterwards the engine knows
 	Note         string // of that pause
@@ -29,13 +29,15 @@ type Definition struct {
 
 // Held is what the engine holds of a schedule.
 type Held struct {
-	Plan   Plan
-	Policy Policy
-	Paused bool
-	Note   string
-	Next   []time.Time // with jitter
-	Counts FiringCounts
-	Taken  []time.Time // nominal times of firings that it has started of late, or whose run goes on
+	Entries Entries
+	Plan    Plan     // that the entries were made of
+	Covered Coverage // by the entries
+	Policy  Policy
+	Paused  bool
+	Note    string
+	Next    []time.Time // with jitter
+	Counts  FiringCounts
+	Taken   []time.Time // nominal times of firings that it has started of late, or whose run goes on
 }
 
 // Engine keeps time. Its methods give fault.Unavailable when it cannot be reached, and fault.Invalid for what it
@@ -45,8 +47,11 @@ type Engine interface {
 	CreateSchedule(ctx context.Context, d Definition) error
 	// FindSchedule gives what it holds; found is false when it knows no such schedule.
 	FindSchedule(ctx context.Context, tenant, id uuid.UUID) (h Held, found bool, err error)
-	// UpdateSchedule replaces plan, policy and name.
+	// UpdateSchedule replaces entries, policy and name.
 	UpdateSchedule(ctx context.Context, d Definition) error
+	// RenewSchedule replaces the entries by those that renew returns for what the engine holds, and nothing else. A
+	// change that somebody makes at the same time stands; the entries are not replaced then.
+	RenewSchedule(ctx context.Context, tenant, id uuid.UUID, renew func(Held) (Entries, bool)) error
 	// DeleteSchedule ends a schedule; none is no error. Runs that go on do so.
 	DeleteSchedule(ctx context.Context, tenant, id uuid.UUID) error
 	PauseSchedule(ctx context.Context, tenant, id uuid.UUID, note string) error
@@ -167,7 +172,8 @@ func (s *Service) Create(ctx context.Context, n NewSchedule) (Schedule, error) {
 		}
 		return s.Find(ctx, r.id)
 	}
-	d := Definition{TenantID: r.tenant, ID: r.id, Name: r.name, Plan: plan, Paused: n.Paused, Policy: Policy{
+	entries := plan.Entries(coverageAt(time.Now()))
+	d := Definition{TenantID: r.tenant, ID: r.id, Name: r.name, Entries: entries, Paused: n.Paused, Policy: Policy{
 		Overlap: cmp.Or(n.Overlap, OverlapSkip), CatchUp: seconds(n.CatchupWindowSeconds, defaultCatchUp), PauseOnFailure: n.PauseOnFailure,
 	}}
 	created := s.change(ctx, r.id, changeCreated)
@@ -310,20 +316,25 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, u Update) (Schedule,
 
 // apply gives what the engine is to hold.
 func (u Update) apply(r row, h Held, found bool, plan Plan) Definition {
-	d := Definition{TenantID: r.tenant, ID: r.id, Name: r.name, Plan: h.Plan, Policy: h.Policy}
-	if !found {
-		d.Plan, d.Policy = plan, Policy{Overlap: OverlapSkip, CatchUp: defaultCatchUp}
-	} else if u.Spec != nil {
+	now := time.Now()
+	d := Definition{TenantID: r.tenant, ID: r.id, Name: r.name, Policy: h.Policy}
+	switch {
+	case !found:
+		d.Policy = Policy{Overlap: OverlapSkip, CatchUp: defaultCatchUp}
+	case u.Spec == nil:
+		plan = h.Plan
+	default:
 		// What is left out by a rule is an operator's; what was skipped stays so while it is a time at all.
 		plan.Excluded = h.Plan.withoutSkips().Excluded
 		var kept []time.Time
-		for _, t := range h.Plan.Skipped(time.Now()) {
+		for _, t := range h.Plan.Skipped(now) {
 			if plan.Fires(t) {
 				kept = append(kept, t)
 			}
 		}
-		d.Plan = plan.skipping(kept)
+		plan = plan.skipping(kept)
 	}
+	d.Entries = plan.Entries(h.coverage(now))
 	if u.Name != nil {
 		d.Name = *u.Name
 	}

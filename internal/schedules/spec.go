@@ -22,10 +22,10 @@ type Every struct {
 type Spec struct {
 	Cron          []string    `json:"cron,omitempty" validate:"max=20,dive,min=1,max=200" description:"Expressions of five fields (minute, hour, day of month, month, day of week), or @yearly, @monthly, @weekly, @daily, @hourly. As in crontab(5), a day matches by either of its two fields if neither begins with *." example:"[\"0 9 * * mon-fri\"]"`
 	Every         []Every     `json:"every,omitempty" validate:"max=20,dive" description:"Intervals. They are counted in time that passes, not by the clock of the zone."`
-	TimeZone      string      `json:"time_zone,omitempty" validate:"max=64" default:"UTC" example:"Europe/Berlin" description:"IANA name of the zone by whose clock cron expressions are read. An hour that this clock skips has no firing; what happens in one that it repeats the preview shows."`
+	TimeZone      string      `json:"time_zone,omitempty" validate:"max=64" default:"UTC" example:"Europe/Berlin" description:"IANA name of the zone by whose clock cron expressions are read. A time that this clock skips has no firing. Of one that it shows twice only the first is a firing, unless the expression leaves no hour of the day out, such as */5 * * * *: that is an interval, which goes on in time that passes."`
 	JitterSeconds int         `json:"jitter_seconds,omitempty" validate:"min=0,max=86400" description:"Firings are put off by up to so many seconds, each by its own share, never beyond the next."`
-	StartAt       *clock.Time `json:"start_at,omitempty" description:"No firing before this time."`
-	EndAt         *clock.Time `json:"end_at,omitempty" description:"No firing after this time."`
+	StartAt       *clock.Time `json:"start_at,omitempty" description:"No firing before this time, which lies in the years 1970 to 2100."`
+	EndAt         *clock.Time `json:"end_at,omitempty" description:"No firing after this time, which lies in the years 1970 to 2100."`
 }
 
 // Rules are what specs are held to beside their form.
@@ -51,7 +51,9 @@ func (s Spec) Compile(rules Rules, now time.Time) (Plan, error) {
 		if err != nil {
 			return Plan{}, fault.InvalidField(fmt.Sprintf("%s.cron[%d]", specField, i), "cron", "%s", err.Error())
 		}
-		p.Calendars = append(p.Calendars, calendars...)
+		if !slices.ContainsFunc(p.Calendars, func(c Calendar) bool { return c.Comment == calendars[0].Comment }) {
+			p.Calendars = append(p.Calendars, calendars...)
+		}
 	}
 	for i, e := range s.Every {
 		field := fmt.Sprintf("%s.every[%d]", specField, i)
@@ -67,6 +69,10 @@ func (s Spec) Compile(rules Rules, now time.Time) (Plan, error) {
 	switch {
 	case len(p.Calendars)+len(p.Intervals) == 0:
 		return Plan{}, fault.InvalidField(specField+".cron", "required", "is required, or every in its place")
+	case s.StartAt != nil && !inRange(p.StartAt):
+		return Plan{}, fault.InvalidField(specField+".start_at", "range", "must be in the years 1970 to %d", lastYear)
+	case s.EndAt != nil && !inRange(p.EndAt):
+		return Plan{}, fault.InvalidField(specField+".end_at", "range", "must be in the years 1970 to %d; leave it out if there is no end", lastYear)
 	case !p.EndAt.IsZero() && !p.EndAt.After(p.StartAt):
 		return Plan{}, fault.InvalidField(specField+".end_at", "gt", "must be after start_at")
 	}
@@ -92,6 +98,9 @@ func second(t *clock.Time) time.Time {
 	return t.Truncate(time.Second)
 }
 
+// inRange reports whether Temporal can hold a bound, and tell it from none.
+func inRange(t time.Time) bool { return t.Year() >= 1970 && t.Year() <= lastYear }
+
 // check refuses plans that never fire, or too often.
 func (p Plan) check(rules Rules, now time.Time) error {
 	first := p.Next(now, meanOf+1)
@@ -107,10 +116,16 @@ func (p Plan) check(rules Rules, now time.Time) error {
 // spec is Compile backwards. Calendars that Temporal was given by other means come as expressions of its own form.
 func (p Plan) spec() Spec {
 	s := Spec{TimeZone: cmp.Or(p.Zone.String(), "UTC"), JitterSeconds: int(p.Jitter / time.Second)}
-	for _, c := range p.Calendars {
-		if text := p.expression(c); !slices.Contains(s.Cron, text) {
-			s.Cron = append(s.Cron, text)
+	add := func(expression string) {
+		if !slices.Contains(s.Cron, expression) {
+			s.Cron = append(s.Cron, expression)
 		}
+	}
+	for _, c := range p.Calendars {
+		add(c.Comment)
+	}
+	for _, c := range p.Native {
+		add(c.String())
 	}
 	for _, i := range p.Intervals {
 		s.Every = append(s.Every, Every{EverySeconds: int(i.Every / time.Second), OffsetSeconds: int(i.Offset / time.Second)})
@@ -124,19 +139,4 @@ func (p Plan) spec() Spec {
 		s.EndAt = &at
 	}
 	return s
-}
-
-// expression is what a calendar was made of, if its comment still says so: all that the comment stands for must be
-// in the plan.
-func (p Plan) expression(c Calendar) string {
-	made, err := parseCron(c.Comment)
-	if err != nil || !slices.ContainsFunc(made, c.same) {
-		return c.String()
-	}
-	for _, m := range made {
-		if !slices.ContainsFunc(p.Calendars, func(d Calendar) bool { return d.Comment == c.Comment && d.same(m) }) {
-			return c.String()
-		}
-	}
-	return c.Comment
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // store is the SQL of schedules; store_*.go hold that of their changes and firings.
@@ -86,7 +87,7 @@ func (s store) list(ctx context.Context, before uuid.UUID, limit int) ([]row, er
 // insert writes a row, unless one of that id exists or the tenant has as many as it may: limit is that number then.
 // The lock makes the count hold until the row is written, whoever else counts.
 func (s store) insert(ctx context.Context, r row) (written bool, limit int, err error) {
-	run, err := json.Marshal(r.run)
+	run, err := storable.Marshal(r.run)
 	if err != nil {
 		return false, 0, fmt.Errorf("encode the template: %w", err)
 	}
@@ -107,7 +108,7 @@ func (s store) insert(ctx context.Context, r row) (written bool, limit int, err 
 }
 
 func (s store) update(ctx context.Context, r row) error {
-	run, err := json.Marshal(r.run)
+	run, err := storable.Marshal(r.run)
 	if err != nil {
 		return fmt.Errorf("encode the template: %w", err)
 	}

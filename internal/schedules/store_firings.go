@@ -25,6 +25,7 @@ const (
 // firing is the record of one. Its id is that of its run.
 type firing struct {
 	id, tenant, schedule uuid.UUID
+	key                  uuid.UUID // of the Firing; written, not read
 	nominal              time.Time
 	kind                 Kind
 	outcome              firingOutcome
@@ -63,25 +64,38 @@ func scanFiring(r pgx.CollectableRow) (f firing, err error) {
 	return f, err
 }
 
-func (s store) firing(ctx context.Context, id uuid.UUID) (firing, bool, error) {
-	return postgres.One(ctx, s.db, firingSelect+` and f.id = $1`, []any{id}, scanFiring)
+// firing returns the record of a firing, if it was brought before.
+func (s store) firing(ctx context.Context, f Firing) (firing, bool, error) {
+	return postgres.One(ctx, s.db, firingSelect+` and (f.firing_key = $1 or f.id = $2)`, []any{f.key(), f.nominalID()}, scanFiring)
 }
 
-// record writes what became of a firing; one that waited before keeps the time at which it came.
+// record writes what became of a firing. One that waited before keeps the time at which it came, and gets the id of
+// the latest attempt: ids are as old as their runs. errConcluded: another attempt was faster.
 func (s store) record(ctx context.Context, f firing) error {
-	_, err := s.db.Exec(ctx, `insert into schedule_firings (id, tenant_id, schedule_id, nominal_at, kind, outcome, code, detail, fired_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		on conflict (id) do update set outcome = excluded.outcome, code = excluded.code, detail = excluded.detail`,
-		f.id, f.tenant, f.schedule, f.nominal, f.kind, f.outcome, f.code, f.detail, f.at)
-	if postgres.ForeignKeyViolation(err) != "" { // deleted in between
+	n, err := s.db.Exec(ctx, `insert into schedule_firings as f (id, tenant_id, schedule_id, nominal_at, kind, outcome, code, detail, fired_at, firing_key)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		on conflict (firing_key) do update set id = excluded.id, outcome = excluded.outcome, code = excluded.code, detail = excluded.detail
+		where f.outcome = 'waiting'`,
+		f.id, f.tenant, f.schedule, f.nominal, f.kind, f.outcome, f.code, f.detail, f.at, f.key)
+	switch {
+	case postgres.ForeignKeyViolation(err) != "": // deleted in between
 		return notFound()
+	case err == nil && n == 0:
+		return errConcluded
 	}
 	return err
 }
 
+// adopt gives a firing that an earlier version has left waiting the key by which it is known now.
+func (s store) adopt(ctx context.Context, f Firing) error {
+	_, err := s.db.Exec(ctx, `update schedule_firings set firing_key = $2 where id = $1 and firing_key is null and outcome = 'waiting'`, f.nominalID(), f.key())
+	return err
+}
+
 // endWaiting reports whether the firing waited.
-func (s store) endWaiting(ctx context.Context, id uuid.UUID, code fault.Code, detail string) (bool, error) {
-	n, err := s.db.Exec(ctx, `update schedule_firings set outcome = 'cancelled', code = $2, detail = $3 where id = $1 and outcome = 'waiting'`, id, code, detail)
+func (s store) endWaiting(ctx context.Context, f Firing, code fault.Code, detail string) (bool, error) {
+	n, err := s.db.Exec(ctx, `update schedule_firings set outcome = 'cancelled', code = $3, detail = $4
+		where (firing_key = $1 or id = $2) and outcome = 'waiting'`, f.key(), f.nominalID(), code, detail)
 	return n > 0, err
 }
 

@@ -75,7 +75,7 @@ func (s *Service) Timeline(ctx context.Context, id uuid.UUID, from, to *time.Tim
 	case until.Sub(since) > maxSpan:
 		return Timeline{}, fault.InvalidField("from", "max", "must not be more than 366 days before to")
 	}
-	story, err := s.story(ctx, &story{now: now, limit: limit, held: h, zone: time.UTC, known: r.createdAt.Time}, r, found, since, until)
+	story, err := s.story(ctx, &story{now: now, limit: limit, held: h, zone: time.UTC}, r, found, since, until)
 	if err != nil {
 		return Timeline{}, err
 	}
@@ -101,11 +101,7 @@ func (s *Service) story(ctx context.Context, t *story, r row, found bool, from, 
 	if t.changes, err = s.store.changes(ctx, r.id, t.now); err != nil {
 		return nil, err
 	}
-	for _, c := range t.changes {
-		if c.kind == changeCreated || c.kind == changeRespecified {
-			t.known = c.at.Time
-		}
-	}
+	t.known = knownFrom(r, t.changes)
 	if t.firings, err = s.store.firings(ctx, r.id, from, to, t.limit+1); err != nil {
 		return nil, err
 	}

@@ -89,6 +89,11 @@ func (s *Service) look(ctx context.Context, before seen) error {
 	if err != nil {
 		return err
 	}
+	if _, stale := h.renewed(time.Now(), time.Time{}); found && stale {
+		if err := s.renew(ctx, before.id, time.Time{}); err != nil {
+			return err
+		}
+	}
 	now := before
 	if found {
 		now.skipped, now.missed = h.Counts.SkippedOverlap, h.Counts.Missed

@@ -3,7 +3,6 @@ package tenants
 import (
 	"context"
 	"net/mail"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/page"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // Member is a user of a tenant.
@@ -54,7 +54,7 @@ func (u MemberUpdate) check(caller auth.Role) error {
 	case u.Email == nil || *u.Email == "":
 		return nil
 	}
-	if a, err := mail.ParseAddress(*u.Email); err != nil || a.Address != *u.Email || strings.ContainsRune(*u.Email, 0) {
+	if a, err := mail.ParseAddress(*u.Email); err != nil || a.Address != *u.Email || !storable.IsText(*u.Email) {
 		return fault.InvalidField("email", "email", "must be an address like ada@example.com")
 	}
 	return nil

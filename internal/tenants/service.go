@@ -14,6 +14,9 @@ import (
 // Service is what can be done with tenants. Unless it says otherwise a method acts for the tenant of the
 // context, and gives fault.NotFound when that does not exist.
 type Service struct {
+	// InUse returns fault.Conflict when something names the workspace that would be worse off without it. It is set
+	// before the service is used; nil: nothing does.
+	InUse     func(ctx context.Context, workspace uuid.UUID) error
 	db        *postgres.DB
 	store     store
 	uses      uses

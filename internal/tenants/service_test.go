@@ -177,7 +177,7 @@ func TestWorkspaces(t *testing.T) {
 		t.Errorf("%+v %v", w, err)
 	}
 	for _, err := range []error{
-		s.DeleteWorkspace(stranger, id), s.DeleteWorkspace(ctx, uuid.New()),
+		s.DeleteWorkspace(stranger, id, false), s.DeleteWorkspace(ctx, uuid.New(), false),
 		func() error { _, err := s.UpdateWorkspace(stranger, id, tenants.Update{Name: &name}); return err }(),
 	} {
 		wantCode(t, err, fault.NotFound)
@@ -186,7 +186,7 @@ func TestWorkspaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, s.DeleteWorkspace(ctx, standard.ID), fault.Conflict)
+	wantCode(t, s.DeleteWorkspace(ctx, standard.ID, false), fault.Conflict)
 	agent, run := uuid.New(), uuid.New()
 	_, err = d.DB.Exec(ctx, `insert into agents (id, tenant_id, slug, name, version, created_at, updated_at) values ($1, $2, 'a', 'A', 1, now(), now())`, agent, acme.ID)
 	_, err2 := d.DB.Exec(ctx, `insert into agent_runs (id, tenant_id, workspace_id, agent_id, agent_version, status, input, max_steps, timeout_seconds, approval_seconds, created_by, created_at, finished_at)
@@ -194,11 +194,11 @@ func TestWorkspaces(t *testing.T) {
 	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, s.DeleteWorkspace(ctx, id), fault.Conflict)
+	wantCode(t, s.DeleteWorkspace(ctx, id, false), fault.Conflict)
 	if _, err := d.DB.Exec(ctx, `delete from agent_runs where id = $1`, run); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.DeleteWorkspace(ctx, id); err != nil {
+	if err := s.DeleteWorkspace(ctx, id, false); err != nil {
 		t.Error(err)
 	}
 	_, err = s.FindWorkspace(ctx, id.String())

@@ -39,6 +39,7 @@ func tables() []table {
 		{name: "approvals", parent: byRun, by: "run_id", key: "id", typ: "uuid"},
 		{name: "tool_calls", key: "id", typ: "uuid"},
 		{name: "run_messages", parent: byRun, by: "run_id", key: "id", typ: "uuid"},
+		{name: "step_provider_data", parent: byRun, by: "run_id", key: "step", typ: "integer", unsaid: "it is what model providers keep for themselves"},
 		{name: "run_steps", parent: byRun, by: "run_id", key: "step", typ: "integer"},
 		{name: "run_logs", parent: byRun, by: "run_id", key: "run_id", typ: "uuid"},
 		{name: "quota_reservations", parent: byRun, by: "run_id", key: "step", typ: "integer", unsaid: "it holds what steps under way may use"},

@@ -51,14 +51,19 @@ func (s *Service) UpdateWorkspace(ctx context.Context, id uuid.UUID, u Update) (
 }
 
 // DeleteWorkspace removes a workspace that nothing belongs to. The default one stays: fault.Conflict, as for
-// one with runs.
-func (s *Service) DeleteWorkspace(ctx context.Context, id uuid.UUID) error {
+// one with runs, and, unless that is to be no matter (force), for one that is in use.
+func (s *Service) DeleteWorkspace(ctx context.Context, id uuid.UUID, force bool) error {
 	w, err := s.store.workspace(ctx, id.String())
 	switch {
 	case err != nil:
 		return err
 	case w.Slug == DefaultWorkspace:
 		return fault.New(fault.Conflict, "The default workspace cannot be removed.")
+	}
+	if s.InUse != nil && !force {
+		if err := s.InUse(ctx, id); err != nil {
+			return err
+		}
 	}
 	return s.store.deleteWorkspace(ctx, id)
 }

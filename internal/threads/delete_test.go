@@ -44,17 +44,17 @@ func TestDelete(t *testing.T) {
 	}
 	done := run(ctx, t, d, tenant, th.ID, "completed")
 	active := run(ctx, t, d, tenant, th.ID, "waiting")
-	wantCode(t, s.DeleteThread(ctx, th.ID), fault.ThreadBusy)
+	wantCode(t, s.DeleteThread(ctx, th.ID, false), fault.ThreadBusy)
 	if got := contents(ctx, t, s, th.ID, 50); len(got) != 1 {
 		t.Errorf("the refused deletion left %q", got)
 	}
 	if _, err := d.DB.Exec(ctx, `update agent_runs set status = 'failed', finished_at = now() where id = $1`, active); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.DeleteThread(ctx, th.ID); err != nil {
+	if err := s.DeleteThread(ctx, th.ID, false); err != nil {
 		t.Fatal(err)
 	}
-	wantCode(t, s.DeleteThread(ctx, th.ID), fault.NotFound)
+	wantCode(t, s.DeleteThread(ctx, th.ID, false), fault.NotFound)
 	_, err := s.FindThread(ctx, th.ID)
 	wantCode(t, err, fault.NotFound)
 	_, err = s.FindMessages(ctx, th.ID, page.Request{})
@@ -83,7 +83,7 @@ func TestDeleteWhileARunComes(t *testing.T) {
 		th := create(ctx, t, s, "")
 		var deleted, came error
 		var wg sync.WaitGroup
-		wg.Go(func() { deleted = s.DeleteThread(ctx, th.ID) })
+		wg.Go(func() { deleted = s.DeleteThread(ctx, th.ID, false) })
 		wg.Go(func() {
 			came = d.DB.Tx(ctx, func(ctx context.Context) error {
 				_, err := d.DB.Exec(ctx, `

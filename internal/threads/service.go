@@ -16,6 +16,9 @@ import (
 
 // Service is what can be done with threads, for the tenant of the context.
 type Service struct {
+	// InUse returns fault.Conflict when something names the thread that would be worse off without it. It is set
+	// before the service is used; nil: nothing does.
+	InUse func(ctx context.Context, thread uuid.UUID) error
 	db    *postgres.DB
 	store store
 }
@@ -81,11 +84,17 @@ func (s *Service) UpdateThread(ctx context.Context, id uuid.UUID, u Update) (t T
 }
 
 // DeleteThread removes a thread and its messages. Its runs stay, without a thread. While a run is
-// active on it, it is refused with fault.ThreadBusy.
-func (s *Service) DeleteThread(ctx context.Context, id uuid.UUID) error {
+// active on it, it is refused with fault.ThreadBusy; one that is in use with fault.Conflict, unless that is to be no
+// matter (force).
+func (s *Service) DeleteThread(ctx context.Context, id uuid.UUID, force bool) error {
 	return s.db.Tx(ctx, func(ctx context.Context) error {
 		if _, err := s.store.lock(ctx, id); err != nil {
 			return err
+		}
+		if s.InUse != nil && !force {
+			if err := s.InUse(ctx, id); err != nil {
+				return err
+			}
 		}
 		return s.store.delete(ctx, id)
 	})

@@ -289,7 +289,7 @@ func TestAnotherTenantsThreadDoesNotExist(t *testing.T) {
 	for name, try := range map[string]func() error{
 		"FindThread":   func() error { _, err := s.FindThread(stranger, th.ID); return err },
 		"UpdateThread": func() error { _, err := s.UpdateThread(stranger, th.ID, threads.Update{Title: ptr("x")}); return err },
-		"DeleteThread": func() error { return s.DeleteThread(stranger, th.ID) },
+		"DeleteThread": func() error { return s.DeleteThread(stranger, th.ID, false) },
 		"FindMessages": func() error { _, err := s.FindMessages(stranger, th.ID, page.Request{}); return err },
 		"Append":       func() error { return s.Append(stranger, th.ID, say("b")...) },
 		"CreateThread": func() error { _, err := s.CreateThread(stranger, threads.NewThread{ID: th.ID}); return err },

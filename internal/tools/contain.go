@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
-	"unicode/utf8"
+
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 type outcome struct {
@@ -26,11 +26,6 @@ func contain(done chan<- outcome, call func() (string, error)) {
 	out.text, out.err = call()
 }
 
-// printable makes text that JSON and Postgres can hold: valid UTF-8 without NUL.
-func printable(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
-}
-
 // bound cuts text to limit bytes, between two runes, and says so at its end. The limit must leave room
 // for the note of about 60 bytes.
 func bound(text string, limit int) string {
@@ -38,16 +33,5 @@ func bound(text string, limit int) string {
 		return text
 	}
 	note := fmt.Sprintf("\n[cut: this is the beginning of %d bytes]", len(text))
-	return prefix(text, limit-len(note)) + note
-}
-
-// prefix gives at most n bytes of text, not ending inside a rune.
-func prefix(text string, n int) string {
-	if len(text) <= n {
-		return text
-	}
-	for n > 0 && !utf8.RuneStart(text[n]) {
-		n--
-	}
-	return text[:n]
+	return storable.Truncate(text, limit-len(note)) + note
 }

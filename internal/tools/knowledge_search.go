@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // Hit is a document that fits a query.
@@ -66,8 +67,8 @@ func (t knowledgeSearch) Call(ctx context.Context, arguments json.RawMessage) (s
 	}
 	results := make([]Hit, 0, len(hits))
 	for _, h := range hits[:min(len(hits), limit)] {
-		h.Title, h.Snippet = prefix(h.Title, maxTitleBytes), prefix(h.Snippet, maxSnippetBytes)
-		h.Content = prefix(h.Content, maxContentBytes)
+		h.Title, h.Snippet = storable.Truncate(h.Title, maxTitleBytes), storable.Truncate(h.Snippet, maxSnippetBytes)
+		h.Content = storable.Truncate(h.Content, maxContentBytes)
 		results = append(results, h)
 	}
 	for {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // Limits bound every call of a registry's tools.
@@ -124,7 +125,7 @@ func (g *guarded) Call(ctx context.Context, arguments json.RawMessage) (string, 
 		if out.err != nil {
 			return "", g.failure(ctx, callCtx, out.err)
 		}
-		return bound(printable(out.text), g.limits.MaxResultBytes), nil
+		return bound(storable.Text(out.text), g.limits.MaxResultBytes), nil
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/text/message"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/storable"
 	"github.com/larirun/lari/internal/platform/strictjson"
 )
 
@@ -67,13 +68,17 @@ func (s *schema) check(tool string, arguments json.RawMessage) (json.RawMessage,
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(arguments))
 	if err != nil {
 		return nil, fault.InvalidField("arguments", "json", "of %s are not one JSON object: %s",
-			tool, bound(printable(err.Error()), maxComplaint))
+			tool, bound(storable.Text(err.Error()), maxComplaint))
 	}
 	if strictjson.CheckNames(arguments) != nil { // whoever approves the call may see the first of them, the tool the last
 		return nil, fault.InvalidField("arguments", "unique", "of %s must have each name once in an object", tool)
 	}
 	if number, ok := hugeNumber(value); ok {
-		return nil, fault.InvalidField("arguments", "number", "of %s hold a number out of range: %s", tool, prefix(number, 40))
+		return nil, fault.InvalidField("arguments", "number", "of %s hold a number out of range: %s", tool, storable.Truncate(number, 40))
+	}
+	// A tool would be called with something else than what the log, the API and a human who approves can be shown.
+	if err := storable.CheckJSON(arguments); err != nil {
+		return nil, fault.InvalidField("arguments", "storable", "of %s cannot be read: %s", tool, err)
 	}
 	err = s.compiled.Validate(value)
 	if err == nil {
@@ -120,8 +125,8 @@ func complaints(e *jsonschema.ValidationError, p *message.Printer, into []fault.
 		field = strings.Join(e.InstanceLocation, ".")
 	}
 	return append(into, fault.Field{
-		Field: bound(printable(field), maxComplaint), Rule: rule,
-		Message: bound(printable(e.ErrorKind.LocalizedString(p)), maxComplaint),
+		Field: bound(storable.Text(field), maxComplaint), Rule: rule,
+		Message: bound(storable.Text(e.ErrorKind.LocalizedString(p)), maxComplaint),
 	})
 }
 

@@ -2,13 +2,13 @@ package webhooks
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/google/uuid"
 
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // Status says whether an endpoint is sent anything.
@@ -107,7 +107,7 @@ func fieldsOf(asked []string) ([]string, error) {
 		return nil, fault.InvalidField("fields", "fields", "must not name fields beside *")
 	}
 	for _, f := range asked {
-		if strings.ContainsRune(f, 0) {
+		if !storable.IsText(f) {
 			return nil, fault.InvalidField("fields", "fields", "must not hold NUL")
 		}
 	}

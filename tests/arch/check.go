@@ -39,6 +39,7 @@ func rules() []rule {
 		{"imports", checkImports},
 		{"foreign", checkForeign},
 		{"sql", checkSQL},
+		{"storable", checkStorable},
 		{"system", checkSystem},
 		{"init", checkInit},
 		{"state", checkState},

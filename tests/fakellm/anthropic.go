@@ -80,6 +80,9 @@ func (anthropic) pieces(q request, r Reply) (before []string, chunks [][]string,
 		event("ping", object{}),
 	}
 	index := 0
+	if r.thoughts != NoThoughts && r.thoughtful() {
+		chunks, index = anthropicThoughts(event)
+	}
 	words := r.chunks()
 	for i, piece := range words {
 		var events []string

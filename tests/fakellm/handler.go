@@ -37,6 +37,8 @@ type dialect interface {
 	problem(status int) string
 	// check reports what a strict provider refuses of a request.
 	check(body []byte) error
+	// checkThoughts reports what is missing of the thoughts that were handed out.
+	checkThoughts(style Thoughts, body []byte) error
 	// pieces gives the events before the content, one list of events for each chunk of content, and
 	// the events after it.
 	pieces(q request, r Reply) (before []string, chunks [][]string, after []string)
@@ -65,7 +67,7 @@ func (s *Server) handle(d dialect) http.HandlerFunc {
 			s.fail(w, d, &Failure{Status: http.StatusUnauthorized})
 		case err != nil, !q.stream:
 			s.fail(w, d, &Failure{Status: http.StatusBadRequest})
-		case s.refused(w, d, body):
+		case s.refused(w, d, body), s.missing(w, d, body):
 		default:
 			err := s.answer(r.Context(), w, d, q, s.choose(q, n), record)
 			left = errors.Is(err, errLeft)
@@ -104,7 +106,7 @@ func (s *Server) answer(ctx context.Context, w http.ResponseWriter, d dialect, q
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-cache")
 	flush := http.NewResponseController(w).Flush
-	before, chunks, after := d.pieces(q, r)
+	before, chunks, after := d.pieces(q, r.of(s.options.Thoughts))
 	if err := send(ctx, w, flush, before); err != nil {
 		return err
 	}

@@ -95,6 +95,9 @@ func (openAI) pieces(q request, r Reply) (before []string, chunks [][]string, af
 		return event([]object{{"index": 0, "delta": d, "finish_reason": finish}}, nil)
 	}
 	before = []string{delta(object{"role": "assistant", "content": ""}, nil)}
+	for _, thought := range openAIThoughts(r.thoughts, r.thoughtful()) {
+		chunks = append(chunks, []string{delta(thought, nil)})
+	}
 	for _, piece := range r.chunks() {
 		chunks = append(chunks, []string{delta(object{"content": piece}, nil)})
 	}
@@ -128,6 +131,12 @@ func callPieces(index int, call ToolCall, r Reply) []object {
 	head := object{"index": index, "type": "function"}
 	if !r.OmitIDs {
 		head["id"] = callID(index, call)
+		if r.thoughts == SignedIDs {
+			head["id"] = signedID(call)
+		}
+	}
+	if r.thoughts == ThoughtSignature && index == 0 {
+		head["extra_content"] = object{"google": object{"thought_signature": sign(call.Name, call.Arguments)}}
 	}
 	if r.WholeToolCalls {
 		head["function"] = object{"name": call.Name, "arguments": call.Arguments}

@@ -39,6 +39,9 @@ type Reply struct {
 	Words     int        // used when Text is empty: so many generated words
 	PerChunk  int        // words in a chunk; zero: 1
 	ToolCalls []ToolCall // streamed after the text
+	Think     bool       // with Options.Thoughts: also before an answer without tool calls
+
+	thoughts Thoughts // of the server
 
 	Delay     time.Duration // before each chunk; zero: as fast as the connection takes it
 	Gated     bool          // each chunk waits for Release

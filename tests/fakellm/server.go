@@ -14,13 +14,14 @@ const maxReleased = 1 << 20
 
 // Options set up a server.
 type Options struct {
-	Addr       string // "host:port"; empty: a free port on 127.0.0.1
-	Rules      []Rule // the first that fits answers
-	Default    Reply  // when none fits; the zero Reply says "Hello from the fake model."
-	Chaos      Chaos  // strikes before the rules
-	APIKey     string // not empty: any other key is a 401
-	Strict     bool   // malformed histories are a 400, as strict providers refuse them
-	KeepBodies bool   // keep request bodies and headers in the records; off for load runs
+	Addr       string   // "host:port"; empty: a free port on 127.0.0.1
+	Rules      []Rule   // the first that fits answers
+	Default    Reply    // when none fits; the zero Reply says "Hello from the fake model."
+	Chaos      Chaos    // strikes before the rules
+	APIKey     string   // not empty: any other key is a 401
+	Strict     bool     // malformed histories are a 400, as strict providers refuse them
+	Thoughts   Thoughts // the model thinks before tool calls, and its thoughts must come back with their results
+	KeepBodies bool     // keep request bodies and headers in the records; off for load runs
 }
 
 // Server is a running server. All methods are safe for concurrent use.

@@ -193,6 +193,7 @@ func (c *anthropicChecker) take(blocks []anthropicBlock) error {
 			return fmt.Errorf("a %s block before the results of %v", b.Type, due)
 		}
 		switch b.Type {
+		case "thinking", "redacted_thinking":
 		case "text":
 			if strings.TrimSpace(b.Text) == "" {
 				return fmt.Errorf("a blank text block")

@@ -62,9 +62,11 @@ func TestFiringsThatAreRefusedOrWait(t *testing.T) {
 			t.Errorf("%d runs in the pause", n)
 		}
 		daemon("running", "refuse")
-		if e := wantLast(t, x, made.ID, "fired", ""); e.RunID == nil {
-			t.Errorf("after the pause it is %+v", e)
+		e := wantLast(t, x, made.ID, "fired", "")
+		if e.RunID == nil {
+			t.Fatalf("after the pause it is %+v", e)
 		}
+		wantIDOfCreation(t, x, *e.RunID)
 	})
 	t.Run("suspended", func(t *testing.T) {
 		x := p.NewTenant(t, agents.Config{})

@@ -28,6 +28,8 @@ type Message struct {
 	ToolCallID string     `json:"tool_call_id,omitempty"` // RoleTool: which call this answers
 	ToolName   string     `json:"tool_name,omitempty"`    // RoleTool: the tool that answered
 	IsError    bool       `json:"is_error,omitempty"`     // RoleTool: the answer is a failure
+	// ProviderData is what Done had of it when the turn was made: the provider wants it back. RoleAssistant only.
+	ProviderData json.RawMessage `json:"provider_data,omitempty"`
 }
 
 // ToolCall is a model's wish to run a tool. Arguments is the JSON text as the model wrote it, which
@@ -36,6 +38,8 @@ type ToolCall struct {
 	ID        string `json:"id"`
 	Name      string `json:"name"`
 	Arguments string `json:"arguments"`
+	// ProviderData is opaque data of the provider that belongs to the call, as in Message, in JSON.
+	ProviderData string `json:"provider_data,omitempty"`
 }
 
 // Tool describes one callable tool to the model. Parameters is a JSON Schema object.
@@ -78,9 +82,13 @@ const (
 	FinishFilter    FinishReason = "content_filter"
 )
 
-// Chunk is one piece of a streamed turn. Exactly one of Text, ToolCall, Done is set.
+// Chunk is one piece of a streamed turn. Exactly one of its fields is set.
 type Chunk struct {
-	Text     string    // a piece of the assistant's text, never empty when set
+	Text      string // a piece of the assistant's text, never empty when set
+	Reasoning string // a piece of what the model thinks, which is no part of its answer; never empty when set
+	// Working says that the model is at work on what is not shown yet, or never: the arguments of a tool call, blocks
+	// that are encrypted.
+	Working  bool
 	ToolCall *ToolCall // a complete tool call (providers assemble the pieces)
 	Done     *Done     // the last chunk of a turn that ended well
 }
@@ -92,6 +100,10 @@ type Done struct {
 	Model  string // the model that really answered, as the provider reports it
 	// Unfinished are calls that must not be run: the answer was cut off in the middle of them, say.
 	Unfinished []UnfinishedCall
+	// ProviderData is opaque data of the provider (thinking, signatures, encrypted blocks) that has to be in the
+	// Message of this turn when the conversation goes on with the same model. It says where it came from: a provider
+	// leaves out what is another one's. Nil: there is none. It may be large, and is never shown.
+	ProviderData json.RawMessage
 }
 
 // UnfinishedCall is a tool call that must not be run, and why, in words for the model.

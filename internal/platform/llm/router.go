@@ -13,8 +13,22 @@ const DefaultModel = "default"
 // preference is the order in which "default" looks for a provider: a real model before the built-in.
 var preference = []string{"openai", "anthropic", "builtin"}
 
-// keyVariables name the environment variable that makes a well-known provider available.
-var keyVariables = map[string]string{"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+// settings name what makes a well-known provider available.
+var settings = map[string]string{
+	"openai": "OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server", "anthropic": "ANTHROPIC_API_KEY",
+}
+
+// MissingSetting is the cause of Resolve's refusal of a well-known provider without a key. What is missing is the
+// operator's affair: tenants are shown the refusal without it.
+type MissingSetting struct {
+	Provider string
+	Setting  string // what the operator sets, in words
+}
+
+// Error returns the advice for the operator.
+func (e *MissingSetting) Error() string {
+	return "the provider " + e.Provider + " has no key: set " + e.Setting
+}
 
 // Configured is a provider that is ready to answer (its key is there), and the model it answers with
 // when none is named.
@@ -49,9 +63,9 @@ func rank(c Configured) int {
 	return len(preference)
 }
 
-// Resolve gives the provider of a model and the model's name as that provider knows it. The empty
-// name means "default". It fails with fault.Invalid on field "model" when the name has no provider,
-// or one that is unknown or without a key.
+// Resolve returns the provider of a model and the model's name as that provider knows it. The empty name means
+// "default". It fails with fault.Invalid on field "model" when the name has no provider, or one that is unknown or
+// without a key; the cause of the last is a *MissingSetting.
 func (r *Router) Resolve(model string) (Provider, string, error) {
 	model = strings.TrimSpace(model)
 	if model == "" || model == DefaultModel {
@@ -71,11 +85,17 @@ func (r *Router) Resolve(model string) (Provider, string, error) {
 		}
 		return c.Provider, name, nil
 	}
-	if variable, known := keyVariables[provider]; known {
-		return nil, "", fault.InvalidField("model", "configured", "names the provider %s, which has no key here: set %s", provider, variable)
+	if setting, known := settings[provider]; known {
+		refusal := fault.Wrap(&MissingSetting{provider, setting}, fault.Invalid, "model %s", notConfigured(provider))
+		refusal.Fields = []fault.Field{{Field: "model", Rule: "configured", Message: notConfigured(provider)}}
+		return nil, "", refusal
 	}
 	return nil, "", fault.InvalidField("model", "provider",
 		`must be "default" or "provider/model" with one of the providers %s`, strings.Join(r.Names(), ", "))
+}
+
+func notConfigured(provider string) string {
+	return "is one of the provider " + provider + ", which is not available here: choose another model, or ask the operator of this installation"
 }
 
 func (r *Router) first() (Provider, string, error) {

@@ -20,8 +20,8 @@ const (
 	codeCheckViolation      = "23514"
 	codeSerialization       = "40001"
 	codeDeadlock            = "40P01"
-	codeUntranslatable      = "22P05"
-	codeInvalidEncoding     = "22021"
+	classDataException      = "22" // a value that its column, or jsonb, cannot hold
+	classProgramLimit       = "54" // a value too large or too deep for the server
 	codeNoRight             = "42501"
 	codeNoTable             = "42P01"
 	codeNoSchema            = "3F000"
@@ -69,8 +69,8 @@ const retryUnavailable = 2 * time.Second
 // tenantReference ends the name of every foreign key to tenants, as Postgres names them.
 const tenantReference = "_tenant_id_fkey"
 
-// translate gives a code to what means the same in every store: the connection, the caller's leaving,
-// text that cannot be stored, a tenant that does not exist. The cause stays reachable; all other errors
+// translate gives a code to what means the same in every store: the connection, the caller's leaving, a value that
+// cannot be stored, a tenant that does not exist. The cause stays reachable; all other errors
 // pass unchanged, so that a store can look at them.
 func translate(err error) error {
 	if err == nil {
@@ -89,8 +89,9 @@ func translate(err error) error {
 	var pg *pgconn.PgError
 	switch {
 	case !errors.As(err, &pg):
-	case pg.Code == codeUntranslatable || pg.Code == codeInvalidEncoding:
-		return fault.Wrap(err, fault.Invalid, "The text holds a character that cannot be stored.")
+	case strings.HasPrefix(pg.Code, classDataException), strings.HasPrefix(pg.Code, classProgramLimit):
+		// Permanent: the same value is refused at every retry.
+		return fault.Wrap(err, fault.Invalid, "A value cannot be stored: it holds a character, a number or a nesting that the database refuses.")
 	case pg.Code == codeForeignKeyViolation && strings.HasSuffix(pg.ConstraintName, tenantReference):
 		return fault.Wrap(err, fault.NotFound, "The tenant does not exist.")
 	}

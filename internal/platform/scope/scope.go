@@ -13,6 +13,7 @@ type Scope struct {
 	Tenant    uuid.UUID // uuid.Nil: no tenant; tenant-bound statements then fail
 	Actor     string    // who acts, for records: a user's or key's id, or "system"
 	RequestID string    // the X-Request-Id; below Temporal that of the request behind the run, or the run's id
+	Platform  bool      // the caller is the platform itself: it may be told of settings
 	Run       uuid.UUID // of the activity; uuid.Nil: what is done is not part of one run
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ type Provider struct {
 	client sdk.Client
 	redact wire.Redactor
 	limits wire.Limits
+	origin string
 }
 
 var _ llm.Provider = (*Provider)(nil)
@@ -53,7 +55,11 @@ func New(cfg Config) *Provider {
 		// The SDK would raise spans of its own under every turn and send trace headers to the provider.
 		option.WithoutOpenTelemetry(),
 	}
+	host := "api.anthropic.com"
 	if cfg.BaseURL != "" {
+		if base, err := url.Parse(cfg.BaseURL); err == nil {
+			host = base.Host
+		}
 		options = append(options, option.WithBaseURL(cfg.BaseURL))
 	}
 	return &Provider{
@@ -61,6 +67,7 @@ func New(cfg Config) *Provider {
 		client: sdk.Client{Options: options},
 		redact: wire.NewRedactor(key),
 		limits: wire.Limits{Idle: cfg.IdleTimeout, Finish: cfg.FinishWait},
+		origin: Name + "@" + host,
 	}
 }
 
@@ -72,8 +79,9 @@ func (p *Provider) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Ch
 	return func(yield func(llm.Chunk, error) bool) {
 		ctx, call := wire.Begin(ctx, Name, p.redact, p.limits.Within(req.Patience))
 		defer call.End()
+		call.From(p.origin)
 
-		params, err := params(req)
+		params, err := params(req, p.origin)
 		if err != nil {
 			yield(llm.Chunk{}, call.BadRequest(err.Error()))
 			return

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	sdk "github.com/anthropics/anthropic-sdk-go"
+	"github.com/anthropics/anthropic-sdk-go/packages/param"
 
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/internal/platform/llm/wire"
@@ -13,7 +14,7 @@ import (
 // conversation returns the system prompt and the messages as the API wants them: user and assistant
 // alternate, all answers to a turn's tool calls stand together at the head of the next user message,
 // and no text block is blank.
-func conversation(req llm.Request) ([]sdk.TextBlockParam, []sdk.MessageParam) {
+func conversation(req llm.Request, origin string) ([]sdk.TextBlockParam, []sdk.MessageParam) {
 	var (
 		system   []sdk.TextBlockParam
 		messages []sdk.MessageParam
@@ -21,7 +22,7 @@ func conversation(req llm.Request) ([]sdk.TextBlockParam, []sdk.MessageParam) {
 	if !blank(req.System) {
 		system = append(system, sdk.TextBlockParam{Text: req.System})
 	}
-	for _, m := range wire.Conversation(req.Messages, callID) {
+	for _, m := range wire.Conversation(req.Messages, origin, callID) {
 		switch m.Role {
 		case llm.RoleSystem:
 			if !blank(m.Content) {
@@ -57,13 +58,39 @@ func text(content string) []sdk.ContentBlockParamUnion {
 	return []sdk.ContentBlockParamUnion{sdk.NewTextBlock(content)}
 }
 
+// assistant returns a turn of the model. The blocks of what it thought stand where they stood, unchanged: the API
+// refuses tool results without them.
 func assistant(m llm.Message) []sdk.ContentBlockParamUnion {
 	// The API refuses an assistant's text that ends in white space when it comes last.
-	blocks := text(strings.TrimRight(m.Content, " \t\r\n"))
+	said := text(strings.TrimRight(m.Content, " \t\r\n"))
+	var uses []sdk.ContentBlockParamUnion
 	for _, call := range m.ToolCalls {
-		blocks = append(blocks, sdk.NewToolUseBlock(call.ID, arguments(call.Arguments), call.Name))
+		uses = append(uses, sdk.NewToolUseBlock(call.ID, arguments(call.Arguments), call.Name))
 	}
-	return blocks
+	var kept []json.RawMessage
+	if len(m.ProviderData) > 0 && json.Unmarshal(m.ProviderData, &kept) != nil {
+		kept = nil
+	}
+	var blocks []sdk.ContentBlockParamUnion
+	for _, raw := range kept {
+		var b struct {
+			Type string `json:"type"`
+		}
+		switch _ = json.Unmarshal(raw, &b); {
+		case b.Type == "text": // all of the text stands where the first of it stood
+			blocks, said = append(blocks, said...), nil
+		case b.Type == "tool_use" && len(uses) > 0:
+			blocks, said = append(blocks, said...), nil
+			blocks, uses = append(blocks, uses[0]), uses[1:]
+		case b.Type == "thinking":
+			block := param.Override[sdk.ThinkingBlockParam](raw)
+			blocks = append(blocks, sdk.ContentBlockParamUnion{OfThinking: &block})
+		case b.Type == "redacted_thinking":
+			block := param.Override[sdk.RedactedThinkingBlockParam](raw)
+			blocks = append(blocks, sdk.ContentBlockParamUnion{OfRedactedThinking: &block})
+		}
+	}
+	return append(append(blocks, said...), uses...)
 }
 
 // arguments must be an object. Malformed ones, which the model was told about in the tool's answer,

@@ -11,8 +11,8 @@ import (
 )
 
 // params puts a request into the words of the Messages API.
-func params(req llm.Request) (sdk.MessageNewParams, error) {
-	system, messages := conversation(req)
+func params(req llm.Request, origin string) (sdk.MessageNewParams, error) {
+	system, messages := conversation(req, origin)
 	if len(messages) == 0 {
 		return sdk.MessageNewParams{}, errors.New("the conversation holds no text")
 	}

@@ -2,6 +2,8 @@ package anthropic
 
 import (
 	"bytes"
+	"encoding/json"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -11,6 +13,8 @@ import (
 // decoder reads the events of the Messages API, and the habits of the servers that speak the format.
 type decoder struct {
 	blocks map[int64]*block // by their index
+	kept   []*block         // all of them, in order: those of thoughts go back where they stood
+	bytes  int              // of thoughts and signatures
 }
 
 // block is a content block that is open.
@@ -18,6 +22,9 @@ type block struct {
 	kind   string
 	input  string // of a tool, if it came whole with its block
 	pieces bool   // it came in pieces
+
+	start              gjson.Result // of a thought: what its block began with
+	thought, signature strings.Builder
 }
 
 func newDecoder() *decoder { return &decoder{blocks: map[int64]*block{}} }
@@ -88,13 +95,18 @@ func (d *decoder) event(t *wire.Turn, kind string, v gjson.Result) {
 func (d *decoder) begin(t *wire.Turn, index int64, v gjson.Result) {
 	b := &block{kind: v.Get("type").Str}
 	d.blocks[index] = b
+	d.kept = append(d.kept, b)
 	switch b.kind {
 	case "text":
 		t.Text(wire.Raw(v.Get("text")))
 	case "thinking":
-		t.Reasoning(wire.Raw(v.Get("thinking")))
+		d.keep(b, v)
+		t.Reasoning(d.think(b, v.Get("thinking")))
+		d.sign(b, v.Get("signature"))
+		t.Work(0)
 	case "redacted_thinking":
-		t.Reasoning(wire.Raw(v.Get("data")))
+		d.keep(b, v)
+		t.Work(len(wire.Raw(v.Get("data"))))
 	case "tool_use":
 		t.ToolCall(wire.Piece{Index: index, ID: wire.Raw(v.Get("id")), Name: wire.Raw(v.Get("name"))})
 		switch whole := v.Get("input"); {
@@ -112,7 +124,10 @@ func (d *decoder) delta(t *wire.Turn, index int64, v gjson.Result) {
 	case "text_delta":
 		t.Text(wire.Raw(v.Get("text")))
 	case "thinking_delta":
-		t.Reasoning(wire.Raw(v.Get("thinking")))
+		t.Reasoning(d.think(b, v.Get("thinking")))
+	case "signature_delta":
+		d.sign(b, v.Get("signature"))
+		t.Work(0)
 	case "input_json_delta":
 		piece := wire.Raw(v.Get("partial_json"))
 		if piece == "" || b != nil && b.kind != "tool_use" { // tools that the provider runs by itself are its own affair
@@ -129,4 +144,76 @@ func (d *decoder) delta(t *wire.Turn, index int64, v gjson.Result) {
 func input(u gjson.Result) int64 {
 	cached := wire.Tokens(u.Get("cache_creation_input_tokens")) + wire.Tokens(u.Get("cache_read_input_tokens"))
 	return wire.Tokens(u.Get("input_tokens")) + cached
+}
+
+// keep holds a block of thought, which goes back as it came.
+func (d *decoder) keep(b *block, start gjson.Result) {
+	b.start = gjson.Parse(strings.Clone(start.Raw)) // the event's buffer is used again
+	d.bytes += len(start.Raw)
+}
+
+// think takes a piece of a thought and returns its text.
+func (d *decoder) think(b *block, v gjson.Result) string {
+	piece := wire.Raw(v)
+	if b != nil {
+		b.thought.WriteString(piece)
+		d.bytes += len(piece)
+	}
+	return piece
+}
+
+func (d *decoder) sign(b *block, v gjson.Result) {
+	if b != nil {
+		piece := wire.Raw(v)
+		b.signature.WriteString(piece)
+		d.bytes += len(piece)
+	}
+}
+
+// DataBytes returns how much of thoughts and signatures has come.
+func (d *decoder) DataBytes() int { return d.bytes }
+
+// Data returns the blocks of the turn in their order: those of thoughts whole, of the others the type. It is nil when
+// there is no thought.
+func (d *decoder) Data() json.RawMessage {
+	blocks, thoughts := make([]json.RawMessage, 0, len(d.kept)), false
+	for _, b := range d.kept {
+		encoded, err := b.encode()
+		if err != nil {
+			continue // it is made of JSON and of strings
+		}
+		thoughts = thoughts || isThought(b.kind)
+		blocks = append(blocks, encoded)
+	}
+	if !thoughts {
+		return nil
+	}
+	data, err := json.Marshal(blocks)
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+func isThought(kind string) bool { return kind == "thinking" || kind == "redacted_thinking" }
+
+func (b *block) encode() (json.RawMessage, error) {
+	if !isThought(b.kind) || !b.start.IsObject() {
+		return json.Marshal(map[string]string{"type": b.kind})
+	}
+	if b.kind == "redacted_thinking" {
+		return json.RawMessage(b.start.Raw), nil
+	}
+	members := map[string]json.RawMessage{}
+	if err := json.Unmarshal([]byte(b.start.Raw), &members); err != nil {
+		return nil, err
+	}
+	for name, text := range map[string]string{"thinking": wire.Whole(b.thought.String()), "signature": wire.Whole(b.signature.String())} {
+		encoded, err := json.Marshal(text)
+		if err != nil {
+			return nil, err
+		}
+		members[name] = encoded
+	}
+	return json.Marshal(members)
 }

@@ -43,11 +43,12 @@ func Run(t *testing.T, s Subject) {
 
 // Turn is a whole turn, collected.
 type Turn struct {
-	Text   string
-	Chunks int // of text
-	Calls  []llm.ToolCall
-	Done   *llm.Done
-	Err    error
+	Text      string
+	Reasoning string
+	Chunks    int // of text
+	Calls     []llm.ToolCall
+	Done      *llm.Done
+	Err       error
 }
 
 // Collect streams one turn to its end and fails the test when a rule of the port is broken: a chunk
@@ -71,6 +72,13 @@ func Collect(ctx context.Context, t *testing.T, p llm.Provider, req llm.Request)
 			set++
 			turn.Chunks++
 			text.WriteString(chunk.Text)
+		}
+		if chunk.Reasoning != "" {
+			set++
+			turn.Reasoning += chunk.Reasoning
+		}
+		if chunk.Working {
+			set++
 		}
 		if chunk.ToolCall != nil {
 			set++

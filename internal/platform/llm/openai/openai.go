@@ -37,6 +37,7 @@ type Provider struct {
 	redact wire.Redactor
 	limits wire.Limits
 	own    bool // OpenAI itself, not a compatible server
+	origin string
 }
 
 var _ llm.Provider = (*Provider)(nil)
@@ -59,12 +60,17 @@ func New(cfg Config) *Provider {
 		options = append(options, option.WithAPIKey(key))
 	}
 	base, err := url.Parse(cfg.BaseURL)
+	host := ownHost
+	if err == nil && cfg.BaseURL != "" {
+		host = base.Host
+	}
 	return &Provider{
 		// The literal, not NewClient: that one reads a dozen variables from the environment.
 		client: sdk.Client{Options: options},
 		redact: wire.NewRedactor(key),
 		limits: wire.Limits{Idle: cfg.IdleTimeout, Finish: cfg.FinishWait},
 		own:    err == nil && (cfg.BaseURL == "" || base.Hostname() == ownHost),
+		origin: Name + "@" + host,
 	}
 }
 
@@ -76,6 +82,7 @@ func (p *Provider) Stream(ctx context.Context, req llm.Request) iter.Seq2[llm.Ch
 	return func(yield func(llm.Chunk, error) bool) {
 		ctx, call := wire.Begin(ctx, Name, p.redact, p.limits.Within(req.Patience))
 		defer call.End()
+		call.From(p.origin)
 
 		params, err := p.params(req)
 		if err != nil {

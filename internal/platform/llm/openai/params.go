@@ -3,6 +3,7 @@ package openai
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	sdk "github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/shared"
@@ -15,7 +16,7 @@ import (
 func (p *Provider) params(req llm.Request) (sdk.ChatCompletionNewParams, error) {
 	params := sdk.ChatCompletionNewParams{
 		Model:         req.Model,
-		Messages:      messages(req),
+		Messages:      messages(req, p.origin),
 		StreamOptions: sdk.ChatCompletionStreamOptionsParam{IncludeUsage: sdk.Bool(true)},
 	}
 	if req.MaxTokens > 0 {
@@ -44,12 +45,12 @@ func (p *Provider) params(req llm.Request) (sdk.ChatCompletionNewParams, error) 
 	return params, nil
 }
 
-func messages(req llm.Request) []sdk.ChatCompletionMessageParamUnion {
+func messages(req llm.Request, origin string) []sdk.ChatCompletionMessageParamUnion {
 	out := make([]sdk.ChatCompletionMessageParamUnion, 0, len(req.Messages)+1)
 	if req.System != "" {
 		out = append(out, sdk.SystemMessage(req.System))
 	}
-	for _, m := range merged(wire.Conversation(req.Messages, sameID)) {
+	for _, m := range merged(wire.Conversation(req.Messages, origin, sameID)) {
 		switch m.Role {
 		case llm.RoleSystem:
 			out = append(out, sdk.SystemMessage(m.Content))
@@ -85,17 +86,20 @@ func merged(messages []llm.Message) []llm.Message {
 			out[last].Content += "\n\n" + m.Content
 		}
 		out[last].ToolCalls = m.ToolCalls
+		if len(m.ProviderData) > 0 || len(m.ToolCalls) > 0 {
+			out[last].ProviderData = m.ProviderData
+		}
 	}
 	return out
 }
 
 func assistant(m llm.Message) sdk.ChatCompletionMessageParamUnion {
-	if len(m.ToolCalls) == 0 {
-		return sdk.AssistantMessage(m.Content)
-	}
 	var param sdk.ChatCompletionAssistantMessageParam
-	if m.Content != "" {
+	if m.Content != "" || len(m.ToolCalls) == 0 {
 		param.Content.OfString = sdk.String(m.Content)
+	}
+	if extra := members(m); len(extra) > 0 {
+		param.SetExtraFields(extra)
 	}
 	for _, call := range m.ToolCalls {
 		arguments := call.Arguments
@@ -104,12 +108,65 @@ func assistant(m llm.Message) sdk.ChatCompletionMessageParamUnion {
 		if !wire.IsObject(arguments) {
 			arguments = "{}"
 		}
-		param.ToolCalls = append(param.ToolCalls, sdk.ChatCompletionMessageToolCallUnionParam{
-			OfFunction: &sdk.ChatCompletionMessageFunctionToolCallParam{
-				ID:       call.ID,
-				Function: sdk.ChatCompletionMessageFunctionToolCallFunctionParam{Name: call.Name, Arguments: arguments},
-			},
-		})
+		param.ToolCalls = append(param.ToolCalls, sdk.ChatCompletionMessageToolCallUnionParam{OfFunction: toolCall(call, arguments)})
 	}
 	return sdk.ChatCompletionMessageParamUnion{OfAssistant: &param}
+}
+
+func toolCall(call llm.ToolCall, arguments string) *sdk.ChatCompletionMessageFunctionToolCallParam {
+	param := &sdk.ChatCompletionMessageFunctionToolCallParam{
+		ID:       call.ID,
+		Function: sdk.ChatCompletionMessageFunctionToolCallFunctionParam{Name: call.Name, Arguments: arguments},
+	}
+	outer, inner := map[string]any{}, map[string]any{}
+	for name, value := range objectOf(json.RawMessage(call.ProviderData)) {
+		if name, ok := strings.CutPrefix(name, inFunction); ok {
+			inner[name] = value
+		} else {
+			outer[name] = value
+		}
+	}
+	if len(outer) > 0 {
+		param.SetExtraFields(outer)
+	}
+	if len(inner) > 0 {
+		param.Function.SetExtraFields(inner)
+	}
+	return param
+}
+
+// members returns what the server that made the turn wants back in its message.
+func members(m llm.Message) map[string]any {
+	extra := map[string]any{}
+	for name, value := range objectOf(m.ProviderData) {
+		switch {
+		case name == reasoningContent && len(m.ToolCalls) == 0:
+			// DeepSeek wants it with tool calls, and of its reasoning models some refuse it without.
+		case name == "content":
+			extra[name] = contentParts(value, m.Content)
+		default:
+			extra[name] = value
+		}
+	}
+	return extra
+}
+
+// contentParts puts the parts of the content that are thinking before the answer, as Mistral sends them.
+func contentParts(thinking json.RawMessage, text string) []any {
+	var parts []any
+	if json.Unmarshal(thinking, &parts) != nil {
+		parts = nil
+	}
+	if text != "" || len(parts) == 0 {
+		parts = append(parts, map[string]string{"type": "text", "text": text})
+	}
+	return parts
+}
+
+func objectOf(data json.RawMessage) map[string]json.RawMessage {
+	var object map[string]json.RawMessage
+	if len(data) == 0 || json.Unmarshal(data, &object) != nil {
+		return nil
+	}
+	return object
 }

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"encoding/json"
 
 	"github.com/tidwall/gjson"
 
@@ -11,7 +12,14 @@ import (
 // decoder reads Chat Completions chunks, and the habits of the servers that speak the format.
 type decoder struct {
 	numbered bool // a choice of the index 0 came: others are not ours
+	data     wire.Fields
 }
+
+// Data returns the members of the message that the server wants back.
+func (d *decoder) Data() json.RawMessage { return d.data.JSON() }
+
+// DataBytes returns how much of them has come.
+func (d *decoder) DataBytes() int { return d.data.Bytes() }
 
 // Decode reads one event into the turn.
 func (d *decoder) Decode(t *wire.Turn, e wire.Event) {
@@ -61,7 +69,7 @@ func (d *decoder) event(t *wire.Turn, v gjson.Result, depth int) {
 			t.Fail([]byte(c.Raw))
 			return
 		}
-		choice(t, c)
+		d.choice(t, c)
 		usage(t, c.Get("usage"))
 	}
 	usage(t, v.Get("usage"))
@@ -77,7 +85,7 @@ func (d *decoder) isOurs(c gjson.Result) bool {
 	return !d.numbered || c.Get("index").Int() == 0
 }
 
-func choice(t *wire.Turn, c gjson.Result) {
+func (d *decoder) choice(t *wire.Turn, c gjson.Result) {
 	delta := c.Get("delta")
 	if !delta.IsObject() {
 		// The whole message, or a piece of the older format; what has come in pieces is not taken again.
@@ -86,7 +94,7 @@ func choice(t *wire.Turn, c gjson.Result) {
 		}
 		t.Text(wire.Raw(c.Get("text")))
 	}
-	content(t, delta.Get("content"), 0)
+	d.content(t, delta.Get("content"), 0)
 	t.Refusal(wire.Raw(delta.Get("refusal")))
 	for _, name := range []string{"reasoning_content", "reasoning", "thinking", "reasoning_details"} { // the same under several names
 		if piece := delta.Get(name); piece.Type == gjson.String && piece.Str != "" || piece.IsArray() || piece.IsObject() {
@@ -94,17 +102,36 @@ func choice(t *wire.Turn, c gjson.Result) {
 			break
 		}
 	}
+	d.keep(t, delta)
 	calls(t, delta)
 	t.Finish(c.Get("finish_reason").Str)
 }
 
+// keep takes the members that have to come back: what the model thought, under whatever name, and signatures.
+func (d *decoder) keep(t *wire.Turn, delta gjson.Result) {
+	delta.ForEach(func(name, v gjson.Result) bool {
+		isEmpty := v.Type == gjson.String && v.Str == "" || v.IsArray() && len(v.Array()) == 0
+		switch {
+		case !wire.IsProviderData(name.Str), v.Type == gjson.Null:
+		case !isEmpty:
+			d.data.Add(name.Str, v)
+			t.Work(0)
+		case name.Str == reasoningContent: // servers that demand it take it empty as well
+			d.data.Add(name.Str, v)
+		}
+		return true
+	})
+}
+
+const reasoningContent = "reasoning_content"
+
 // content takes text that is a string, a part with a type, or a list of parts.
-func content(t *wire.Turn, v gjson.Result, depth int) {
+func (d *decoder) content(t *wire.Turn, v gjson.Result, depth int) {
 	switch {
 	case depth > maxLists:
 	case v.IsArray():
 		v.ForEach(func(_, part gjson.Result) bool {
-			content(t, part, depth+1)
+			d.content(t, part, depth+1)
 			return true
 		})
 	case v.IsObject():
@@ -118,7 +145,8 @@ func content(t *wire.Turn, v gjson.Result, depth int) {
 		case "refusal":
 			t.Refusal(wire.Raw(v.Get("refusal")))
 		case "thinking", "reasoning", "reasoning_text":
-			thinking(t, v, depth+1)
+			thinking(t, v, 0)
+			d.data.Add("content", gjson.Parse("["+v.Raw+"]")) // it has to stand in the content again
 		}
 	default:
 		t.Text(wire.Raw(v))
@@ -135,12 +163,13 @@ func thinking(t *wire.Turn, v gjson.Result, depth int) {
 			return true
 		})
 	case v.IsObject():
-		for _, name := range []string{"thinking", "reasoning", "text", "summary", "content", "data"} {
+		for _, name := range []string{"thinking", "reasoning", "text", "summary", "content"} {
 			if inner := v.Get(name); inner.Exists() {
 				thinking(t, inner, depth+1)
 				return
 			}
 		}
+		t.Work(len(wire.Raw(v.Get("data")))) // encrypted
 	default:
 		t.Reasoning(wire.Raw(v))
 	}
@@ -173,7 +202,32 @@ func call(t *wire.Turn, piece gjson.Result) {
 	}
 	t.ToolCall(wire.Piece{
 		Index: index, ID: wire.Raw(piece.Get("id")), Name: wire.Raw(function.Get("name")), Arguments: arguments(function.Get("arguments")),
+		Data: callData(piece),
 	})
+}
+
+// inFunction marks a member of a call's function.
+const inFunction = "function."
+
+// callData returns the members of a call that have to come back with it: signatures of thoughts.
+func callData(piece gjson.Result) map[string]gjson.Result {
+	var data map[string]gjson.Result
+	take := func(within string) func(name, v gjson.Result) bool {
+		return func(name, v gjson.Result) bool {
+			if wire.IsProviderData(name.Str) && v.Type != gjson.Null {
+				if data == nil {
+					data = map[string]gjson.Result{}
+				}
+				data[within+name.Str] = v
+			}
+			return true
+		}
+	}
+	piece.ForEach(take(""))
+	if function := piece.Get("function"); function.IsObject() {
+		function.ForEach(take(inFunction))
+	}
+	return data
 }
 
 // arguments are JSON in a string; some servers send the object itself.

@@ -63,6 +63,7 @@ func (l Limits) Within(patience time.Duration) Limits {
 // Call is one request to a provider. It belongs to one goroutine, which must End it.
 type Call struct {
 	provider string
+	origin   string // the provider and its host
 	redact   Redactor
 	parent   context.Context // held because a Call lives exactly as long as the request made with it
 	ctx      context.Context
@@ -71,6 +72,9 @@ type Call struct {
 	left     time.Duration // until the next piece of the answer is overdue
 	finished time.Duration // how long the end may be in coming, once the model has said why it stopped; zero: it has not
 }
+
+// From says where the answer comes from, for the data of a provider that only the same one may be sent back.
+func (c *Call) From(origin string) { c.origin = origin }
 
 // Begin starts a call and returns the context to make its request with. That context ends with ctx,
 // with End, or when a limit passes.

@@ -22,8 +22,8 @@ const maxName = 64
 // ids of calls are unique over the whole conversation, every call has exactly one result, the results
 // of a turn stand right behind it in the order of its calls, and the user speaks first. It is a pure
 // function of the messages, so that what a provider has cached stays valid. id puts the id of a call
-// into the format's alphabet.
-func Conversation(messages []llm.Message, id func(string) string) []llm.Message {
+// into the format's alphabet. What a provider wants back stays with the turns that came from origin alone.
+func Conversation(messages []llm.Message, origin string, id func(string) string) []llm.Message {
 	c := conversation{id: id, used: map[string]bool{}}
 	for _, m := range messages {
 		switch {
@@ -31,7 +31,7 @@ func Conversation(messages []llm.Message, id func(string) string) []llm.Message 
 			c.answer(m)
 		case m.Role == llm.RoleAssistant && (len(m.ToolCalls) > 0 || !blank(m.Content)):
 			c.settle()
-			c.speak(m)
+			c.speak(open(origin, m))
 		case m.Role != llm.RoleAssistant && !blank(m.Content):
 			c.waiting = append(c.waiting, m)
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/larirun/lari/internal/platform/llm"
 )
@@ -42,11 +43,11 @@ func finishReason(sent string) llm.FinishReason {
 		return llm.FinishToolCalls
 	}
 	kept := strings.Map(func(c rune) rune {
-		if !unicode.IsPrint(c) {
+		if !unicode.IsPrint(c) || c == utf8.RuneError { // also each byte that is no UTF-8
 			return -1
 		}
 		return c
-	}, strings.ToValidUTF8(strings.TrimSpace(sent), ""))
+	}, strings.TrimSpace(sent))
 	if runes := []rune(kept); len(runes) > maxReason {
 		kept = string(runes[:maxReason])
 	}

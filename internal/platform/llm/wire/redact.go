@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/larirun/lari/internal/platform/storable"
 )
 
 // maxDetail bounds a failure's detail, in characters.
@@ -86,12 +88,13 @@ func isWordRune(c rune) bool { return unicode.IsLetter(c) || unicode.IsDigit(c) 
 
 // Detail makes a provider's text fit to show: valid UTF-8, one line, no keys, at most 500 characters.
 func (r Redactor) Detail(s string) string {
+	s = storable.Text(strings.ReplaceAll(s, "\x00", " "))
 	s = strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {
 			return ' '
 		}
 		return c
-	}, strings.ToValidUTF8(s, "\uFFFD"))
+	}, s)
 	s = strings.TrimSpace(r.text(s))
 	if runes := []rune(s); len(runes) > maxDetail {
 		s = string(runes[:maxDetail-1]) + "…"

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/larirun/lari/internal/platform/llm"
 )
 
@@ -23,6 +25,8 @@ type Piece struct {
 	ID        string
 	Name      string
 	Arguments string
+	// Data are members that have to come back with the call; nil: none.
+	Data map[string]gjson.Result
 }
 
 // ToolCalls assembles tool calls from pieces. The zero value is ready.
@@ -33,18 +37,19 @@ type openCall struct {
 	id, name  string
 	arguments strings.Builder
 	joiner    Joiner
+	data      Fields
 }
 
 // Add takes the next piece. Servers differ: most send an index and, once, an id; some send whole
 // calls that all have index 0 but ids of their own, or the same id; some send neither; some repeat a
 // call that is whole.
 func (t *ToolCalls) Add(p Piece) {
-	p.ID, p.Name = identifier(p.ID), strings.TrimSpace(wholeText(p.Name))
+	p.ID, p.Name = identifier(p.ID), strings.TrimSpace(Whole(p.Name))
 	call := t.find(p)
 	switch {
 	case call == nil:
 	case call.isRepeated(p):
-		return
+		return // with the data of the first time
 	case call.isAnother(p):
 		call = nil
 	}
@@ -59,6 +64,9 @@ func (t *ToolCalls) Add(p Piece) {
 		call.name = p.Name
 	}
 	call.arguments.WriteString(call.joiner.Add(p.Arguments))
+	for name, piece := range p.Data {
+		call.data.Add(name, piece)
+	}
 }
 
 func (t *ToolCalls) find(p Piece) *openCall {
@@ -100,6 +108,18 @@ func (t *ToolCalls) Bytes() int {
 	return n
 }
 
+// dataBytes counts the data of the provider in the calls.
+func (t *ToolCalls) dataBytes() int {
+	n := 0
+	for _, call := range t.open {
+		n += call.data.Bytes()
+	}
+	return n
+}
+
+// hasData reports whether a call has data of the provider.
+func (t *ToolCalls) hasData() bool { return t.dataBytes() > 0 }
+
 // Complete returns the calls in the order they began. Each has an id that neither another call of the
 // turn nor one of used has, and "{}" for empty arguments. Apart from them are those that must not be
 // run: cut off when the turn was, without a name, or too many.
@@ -107,7 +127,7 @@ func (t *ToolCalls) Complete(reason llm.FinishReason, used map[string]bool) (cal
 	taken := map[string]bool{}
 	for i, open := range t.open {
 		open.arguments.WriteString(open.joiner.Flush())
-		call := llm.ToolCall{ID: open.id, Name: open.name, Arguments: open.arguments.String()}
+		call := llm.ToolCall{ID: open.id, Name: open.name, Arguments: open.arguments.String(), ProviderData: string(open.data.JSON())}
 		why := ""
 		switch {
 		case call.Name == "":
@@ -151,14 +171,14 @@ func newCallID() string { return rand.Text()[:9] }
 // identifier is an id or name as the provider sent it, if it can be one.
 func identifier(sent string) string {
 	sent = strings.TrimSpace(sent)
-	if len(sent) > maxID || wholeText(sent) != sent || strings.ContainsFunc(sent, unicode.IsControl) {
+	if len(sent) > maxID || Whole(sent) != sent || strings.ContainsFunc(sent, unicode.IsControl) {
 		return ""
 	}
 	return sent
 }
 
-// wholeText is the text of a value that comes in one piece.
-func wholeText(sent string) string {
+// Whole returns text that Raw gave, in one piece or several, with its halves of characters put together.
+func Whole(sent string) string {
 	var j Joiner
 	return j.Add(sent) + j.Flush()
 }

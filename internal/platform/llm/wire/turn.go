@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 
@@ -33,20 +34,28 @@ type Turn struct {
 	bytes   int    // of text and thinking
 	said    bool   // text came
 	joiner  Joiner
+	thought Joiner
+	decoder Decoder
 	calls   ToolCalls
 	counter counter
 }
 
-// Decoder reads one event of a wire format into the turn.
+// Decoder reads a wire format.
 type Decoder interface {
+	// Decode reads one event into the turn.
 	Decode(t *Turn, e Event)
+	// Data returns the provider's data of the turn that has to come back with it, beside that of tool calls; nil:
+	// there is none.
+	Data() json.RawMessage
+	// DataBytes returns how much of it has come.
+	DataBytes() int
 }
 
 // Stream reads the turn from body and yields its chunks until it is complete, fails or yield wants no more.
 func Stream(call *Call, body io.Reader, d Decoder, req llm.Request, yield func(llm.Chunk, error) bool) {
-	t := &Turn{call: call, req: req, yield: yield, model: req.Model}
+	t := &Turn{call: call, req: req, yield: yield, model: req.Model, decoder: d}
 	events := newEventReader(body)
-	for !t.ended && !t.gone && t.failure == nil && t.bytes+t.calls.Bytes() <= maxTurn {
+	for !t.ended && !t.gone && t.failure == nil && t.size() <= maxTurn {
 		e, ok := events.next()
 		if !ok {
 			break
@@ -82,19 +91,43 @@ func (t *Turn) Refusal(piece string) {
 	t.Text(piece)
 }
 
-// Reasoning takes a piece of the model's thinking. It is billed, it shows that the model lives, and it
-// is no part of the answer.
+// Reasoning takes a piece of the model's thinking that can be read. It is billed, it shows that the model lives, and
+// it is no part of the answer.
 func (t *Turn) Reasoning(piece string) {
-	if piece != "" {
-		t.bytes += len(piece)
-		t.goOn()
+	if piece == "" || t.gone {
+		return
 	}
+	t.bytes += len(piece)
+	t.goOn()
+	if text := t.thought.Add(piece); text != "" {
+		t.gone = !t.yield(llm.Chunk{Reasoning: text}, nil)
+	}
+}
+
+// Work takes what is part of the answer and cannot be read: it shows that the model lives. n is how much of it is
+// billed, in bytes.
+func (t *Turn) Work(n int) {
+	if t.gone {
+		return
+	}
+	t.bytes += n
+	t.goOn()
+	t.gone = !t.yield(llm.Chunk{Working: true}, nil)
+}
+
+// size is what the turn holds in memory.
+func (t *Turn) size() int {
+	return t.bytes + t.calls.Bytes() + t.calls.dataBytes() + t.decoder.DataBytes()
 }
 
 // ToolCall takes a piece of a tool call.
 func (t *Turn) ToolCall(p Piece) {
+	if t.gone {
+		return
+	}
 	t.calls.Add(p)
 	t.goOn()
+	t.gone = !t.yield(llm.Chunk{Working: true}, nil)
 }
 
 // goOn notes that the answer goes on.
@@ -173,7 +206,10 @@ func (t *Turn) close(events *eventReader) {
 			return
 		}
 	}
-	t.yield(llm.Chunk{Done: &llm.Done{Reason: reason, Usage: t.used(), Model: t.model, Unfinished: unfinished}}, nil)
+	t.yield(llm.Chunk{Done: &llm.Done{
+		Reason: reason, Usage: t.used(), Model: t.model, Unfinished: unfinished,
+		ProviderData: seal(t.call.origin, t.decoder.Data(), t.calls.hasData()),
+	}}, nil)
 }
 
 // failed returns why the turn is none; nil when it has a proper end.
@@ -189,7 +225,7 @@ func (t *Turn) failed(events *eventReader) error {
 		return t.call.StreamFailure(t.failure, t.used())
 	case isBroken(t.reason):
 		return t.call.Cut(t.used())
-	case t.bytes+t.calls.Bytes() > maxTurn:
+	case t.size() > maxTurn:
 		return t.unusable(llm.ClassBadRequest, "sent an answer of more than 16 MiB")
 	case t.reason != "" && !isCut && (t.ended || t.HasContent() || finishReason(t.reason) != llm.FinishStop):
 		return nil

@@ -1,0 +1,37 @@
+package storable
+
+import (
+	"strconv"
+	"strings"
+)
+
+// maxDigits bounds how a number is written. Postgres' numeric has room for 131,072 digits before the point and
+// 16,383 behind it, and writes all of them out: twelve bytes of JSON could become 128 KiB.
+const maxDigits = 1000
+
+// maxExponent bounds the exponent of a zero, which float64 reads whatever it is; numeric does not.
+const maxExponent = 400
+
+// FitsNumber reports whether a JSON number can be kept: it lies within float64, is not so small that float64 reads
+// zero, and is written in at most 1000 characters. Whole numbers keep their digits, also those that float64 rounds.
+func FitsNumber(digits string) bool {
+	if len(digits) > maxDigits {
+		return false
+	}
+	value, err := strconv.ParseFloat(digits, 64)
+	if err != nil {
+		return false
+	}
+	if value != 0 {
+		return true
+	}
+	mantissa, exponent, written := strings.Cut(strings.ToLower(digits), "e")
+	if strings.ContainsAny(mantissa, "123456789") {
+		return false
+	}
+	if !written {
+		return true
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(exponent, "+"))
+	return err == nil && n >= -maxExponent && n <= maxExponent
+}
