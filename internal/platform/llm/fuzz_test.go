@@ -65,10 +65,12 @@ func fuzzStream(f *testing.F, format string) {
 // wantPromises demands of a turn made of any bytes what the port promises.
 func wantPromises(t *testing.T, format string, body []byte) {
 	t.Helper()
-	turn := llmtest.Collect(t.Context(), t, speaking(format, &transport{body: body}), llm.Request{Model: "m", Messages: []llm.Message{
-		{Role: llm.RoleUser, Content: "q"}, {Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "a", Name: "one"}}},
+	request := llm.Request{Model: "m", Messages: []llm.Message{
+		{Role: llm.RoleUser, Content: "q"},
+		{Role: llm.RoleAssistant, ToolCalls: []llm.ToolCall{{ID: "a", Name: "one"}}},
 		{Role: llm.RoleTool, ToolCallID: "a"},
-	}})
+	}}
+	turn := llmtest.Collect(t.Context(), t, speaking(format, &transport{body: body}), request)
 	if !utf8.ValidString(turn.Text) {
 		t.Errorf("the text is not UTF-8: %q", turn.Text)
 	}
@@ -171,8 +173,7 @@ func FuzzConversation(f *testing.F) {
 		request := llm.Request{Model: "m", Messages: append(history(script), llm.Message{Role: llm.RoleUser, Content: "Go on."})}
 		for format, check := range map[string]func([]byte) error{"openai": fakellm.CheckOpenAI, "anthropic": fakellm.CheckAnthropic} {
 			server := &transport{check: check, body: []byte("data: [DONE]\n\n")}
-			for range speaking(format, server).Stream(t.Context(), request) { //nolint:revive // only what was sent counts
-			}
+			llmtest.Collect(t.Context(), t, speaking(format, server), request)
 			if server.found != nil {
 				text, _ := json.Marshal(request.Messages)
 				t.Errorf("%s refuses it: %v\n%s", format, server.found, text)
@@ -218,8 +219,7 @@ func TestConversation_IsDeterministic(t *testing.T) {
 	for i := range sent {
 		server := &transport{body: []byte("data: [DONE]\n\n"), check: func(body []byte) error { sent[i] = body; return nil }}
 		request := llm.Request{Model: "m", Messages: history("uq\nca|one|{}\nca|two|{}\nra|1\nra|2\nca|one|{}")}
-		for range speaking("openai", server).Stream(t.Context(), request) { //nolint:revive // only what was sent counts
-		}
+		llmtest.Collect(t.Context(), t, speaking("openai", server), request)
 	}
 	if !bytes.Equal(sent[0], sent[1]) || len(sent[0]) == 0 {
 		t.Errorf("%s\n%s", sent[0], sent[1])

@@ -85,8 +85,9 @@ func Begin(ctx context.Context, provider string, redact Redactor, limits Limits)
 	return c.ctx, c
 }
 
-// wait runs fn, which waits for the provider, until a limit passes.
-func (c *Call) wait(fn func()) {
+// await starts a wait for the provider, which the returned function ends. The call ends when a limit passes
+// before that.
+func (c *Call) await() (arrived func()) {
 	limit, why := c.limits.Idle, errIdle
 	switch {
 	case c.finished > 0:
@@ -97,9 +98,10 @@ func (c *Call) wait(fn func()) {
 	// One timer for each wait: its reason must not change under it.
 	timer := time.AfterFunc(limit, func() { c.cancel(why) })
 	began := time.Now()
-	fn()
-	timer.Stop()
-	c.left -= time.Since(began)
+	return func() {
+		timer.Stop()
+		c.left -= time.Since(began)
+	}
 }
 
 // progress notes that a piece of the answer came.
@@ -134,9 +136,9 @@ func (c *Call) End() {
 // Middleware fits the SDKs' middleware. It watches the answer's headers and body for silence and
 // turns every answer that is not an event stream into an *llm.Error.
 func (c *Call) Middleware(req *http.Request, next func(*http.Request) (*http.Response, error)) (*http.Response, error) {
-	var resp *http.Response
-	var err error
-	c.wait(func() { resp, err = next(req) })
+	arrived := c.await()
+	resp, err := next(req)
+	arrived()
 	if err != nil || resp == nil {
 		return resp, err
 	}
@@ -167,9 +169,10 @@ type watchedBody struct {
 }
 
 // Read reads, and ends the call when a limit passes.
-func (b *watchedBody) Read(p []byte) (n int, err error) {
-	b.call.wait(func() { n, err = b.ReadCloser.Read(p) })
-	return n, err
+func (b *watchedBody) Read(p []byte) (int, error) {
+	arrived := b.call.await()
+	defer arrived()
+	return b.ReadCloser.Read(p)
 }
 
 // Client gives the HTTP client of a provider: base, or one of its own when base is nil, that follows

@@ -95,7 +95,7 @@ func appendUnit(out []byte, unit rune) []byte {
 	if unit < 0xD800 || unit >= 0xE000 {
 		return utf8.AppendRune(out, unit)
 	}
-	return append(out, 0xE0|byte(unit>>12), 0x80|byte(unit>>6)&0xBF, 0x80|byte(unit)&0xBF)
+	return append(out, 0xE0|byte(unit>>12&0x0F), 0x80|byte(unit>>6&0x3F), 0x80|byte(unit&0x3F))
 }
 
 // Joiner turns pieces of text into valid UTF-8. A character may be split over two pieces, as bytes or

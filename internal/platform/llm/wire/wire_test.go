@@ -231,7 +231,7 @@ func (lines) Data() json.RawMessage { return nil }
 func (lines) DataBytes() int { return 0 }
 
 // timeline runs a stream on a clock that only the test moves: each piece comes so long after the one before it.
-func timeline(t *testing.T, pieces ...any) (text string, done *llm.Done, failure error, took time.Duration) {
+func timeline(t *testing.T, pieces ...any) (text string, done *llm.Done, took time.Duration, failure error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, c := Begin(t.Context(), "x", NewRedactor(), Limits{Idle: time.Minute})
@@ -255,7 +255,7 @@ func timeline(t *testing.T, pieces ...any) (text string, done *llm.Done, failure
 		c.End()
 		server.Wait()
 	})
-	return text, done, failure, took
+	return text, done, took, failure
 }
 
 const beat, hi, stop = ": beat\n\n", "data: hi\n\n", "data: =stop\n\n"
@@ -266,12 +266,12 @@ func TestStream_HeartbeatsAreNoProgress(t *testing.T) {
 	for range 20 {
 		beats = append(beats, 30*time.Second, beat)
 	}
-	_, _, failure, took := timeline(t, beats...)
+	_, _, took, failure := timeline(t, beats...)
 	var got *llm.Error
 	if !errors.As(failure, &got) || got.Class != llm.ClassTimeout || took != 3*time.Minute {
 		t.Errorf("%v after %s, want a timeout after three minutes", failure, took)
 	}
-	text, done, failure, _ := timeline(t, append(append([]any{50 * time.Second, hi}, beats[:10]...), 20*time.Second, hi, 59*time.Second, stop)...)
+	text, done, _, failure := timeline(t, append(append([]any{50 * time.Second, hi}, beats[:10]...), 20*time.Second, hi, 59*time.Second, stop)...)
 	if done == nil || text != "hihi" {
 		t.Errorf("%q, %v: a piece in between starts the time anew", text, failure)
 	}
@@ -290,7 +290,7 @@ func TestStream_EndsSoonAfterTheReason(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			text, done, failure, took := timeline(t, test.pieces...)
+			text, done, took, failure := timeline(t, test.pieces...)
 			if done == nil || done.Reason != llm.FinishStop || text != test.text || took != test.took {
 				t.Errorf("%q, %+v, %v after %s; want %q after %s", text, done, failure, took, test.text, test.took)
 			}
