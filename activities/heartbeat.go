@@ -40,20 +40,56 @@ type Heart interface {
 func (a *Activities) heartbeat(ctx context.Context, run uuid.UUID) (context.Context, func()) {
 	signs := &signs{}
 	alive, end := context.WithCancelCause(context.WithValue(ctx, signsKey{}, signs))
+	p := &pulse{alive: alive}
 	prompt, leave := a.Haste.watch(run)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		defer leave()
-		err := a.beat(alive, prompt)
+		err := a.beat(alive, p, prompt)
 		end(err)
 		if temporal.IsCanceledError(err) {
 			activity.RecordHeartbeat(ctx) // the SDK lets only those end as cancelled whom it told so itself
 		}
 	}()
-	return alive, func() {
+	return context.WithValue(alive, pulseKey{}, p), func() {
 		end(nil)
 		<-done
+	}
+}
+
+// pulse is what an activity and its heartbeats know of each other.
+type pulse struct {
+	alive context.Context // ends when the activity has to, but not at its run's time limit
+	limit atomic.Int64    // the run's time limit in Unix nanoseconds; zero: none
+	holds atomic.Bool     // it holds a result that Postgres has yet to take
+}
+
+type pulseKey struct{}
+
+// lateLimit is how long an activity beats beyond its run's time limit: one that does not end by then hangs, and is given
+// up by the server for its missing beats.
+const lateLimit = 10 * time.Second
+
+// late reports whether the activity should have ended.
+func (p *pulse) late(now time.Time) bool {
+	limit := p.limit.Load()
+	return limit != 0 && !p.holds.Load() && now.UnixNano() > limit+int64(lateLimit)
+}
+
+// hold returns a context with which an activity may go on beyond its run's time limit, to write what it has in hand.
+func hold(ctx context.Context) (context.Context, context.CancelFunc) {
+	p, ok := ctx.Value(pulseKey{}).(*pulse)
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	p.holds.Store(true)
+	held, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	follows := context.AfterFunc(p.alive, func() { end(context.Cause(p.alive)) })
+	return held, func() {
+		follows()
+		end(nil)
+		p.holds.Store(false)
 	}
 }
 
@@ -62,7 +98,7 @@ func (a *Activities) heartbeat(ctx context.Context, run uuid.UUID) (context.Cont
 var errWorkerStops = errors.New("the worker stops")
 
 // beat returns why the activity must end; nil when ctx ended first.
-func (a *Activities) beat(ctx context.Context, prompt <-chan struct{}) error {
+func (a *Activities) beat(ctx context.Context, p *pulse, prompt <-chan struct{}) error {
 	info, heard := activity.GetInfo(ctx), time.Now()
 	timer := time.NewTimer(heartbeatEvery)
 	defer timer.Stop()
@@ -86,6 +122,9 @@ func (a *Activities) beat(ctx context.Context, prompt <-chan struct{}) error {
 		case <-timer.C:
 		}
 		sent := time.Now()
+		if p.late(sent) {
+			return errDeadline
+		}
 		if sent.Sub(prompted) < promptedFor {
 			timer.Reset(promptedEvery)
 		} else {

@@ -41,6 +41,8 @@ type ModelTurn struct {
 	Failure *runs.Failure `json:"failure,omitempty"`
 	// Held names the quota that has no room for the step, which was not taken: it is to be tried again later.
 	Held string `json:"held,omitempty"`
+	// Waited is how long Postgres was away when the turn was to be recorded: no time of the run's.
+	Waited time.Duration `json:"waited,omitempty"`
 }
 
 // CallRef names a tool call that the model asked for.
@@ -93,7 +95,9 @@ func (a *Activities) CallModel(ctx context.Context, in ModelCall) (ModelTurn, er
 	if err != nil {
 		return ModelTurn{}, err
 	}
-	return modelTurn(taken, config.Config), nil
+	done := modelTurn(taken, config.Config)
+	done.Waited = s.waited
+	return done, nil
 }
 
 // streaming is one model turn under way.
@@ -113,6 +117,7 @@ type streaming struct {
 	ticket     *stream.Ticket // of the last event
 	last       []event.Draft  // what is recorded with the step because no commit has taken it
 	firstToken time.Duration
+	waited     time.Duration // for Postgres, with the whole turn in hand
 }
 
 func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
@@ -135,11 +140,11 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 	step.CutBy = s.cutBy()
 	step.ProviderData = encodeProviderData(s.done, s.calls)
 	var taken runs.Taken
-	err := untilRecorded(ctx, func(ctx context.Context) (err error) {
+	waited, err := untilRecorded(ctx, func(ctx context.Context) (err error) {
 		taken, err = a.Runs.RecordStep(ctx, step, s.last...)
 		return err
 	})
-	if err != nil {
+	if s.waited = waited; err != nil {
 		return runs.Taken{}, s.failed(ctx, err)
 	}
 	cost, _ := step.Usage.CostUSD.Float64()

@@ -83,21 +83,27 @@ func (a *Activities) ApplyApproval(ctx context.Context, in Apply) (runs.Decision
 }
 
 // untilRecorded tries to write what a step led to until it is written or the activity is to end: it was paid for, or
-// has changed the world, and another attempt would do it again.
-func untilRecorded(ctx context.Context, write func(context.Context) error) error {
-	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		err := write(ctx)
-		if !errors.Is(err, postgres.ErrUnreachable) {
-			return err
-		}
+// has changed the world, and another attempt would do it again. The run's time limit does not end it: what came in time
+// is not late because Postgres was away. It returns how long it waited for that.
+func untilRecorded(ctx context.Context, write func(context.Context) error) (waited time.Duration, err error) {
+	stops := stopped(ctx)
+	if err = write(ctx); stops || !errors.Is(err, postgres.ErrUnreachable) {
+		return 0, err
+	}
+	ctx, release := hold(ctx)
+	defer release()
+	began := time.Now()
+	for pause := 100 * time.Millisecond; errors.Is(err, postgres.ErrUnreachable); pause = min(2*pause, 5*time.Second) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return err
+			return time.Since(began), err
 		case <-timer.C:
 		}
+		err = write(ctx)
 	}
+	return time.Since(began), err
 }
 
 // recordTries is how often a record is tried that fails for no known reason: for some three minutes. A part that is

@@ -61,7 +61,7 @@ func TestUntilRecorded(t *testing.T) {
 				ctx, stop := context.WithTimeout(t.Context(), c.limit)
 				defer stop()
 				began := time.Now()
-				err := untilRecorded(ctx, func(context.Context) error {
+				_, err := untilRecorded(ctx, func(context.Context) error {
 					if time.Since(began) < c.away {
 						return away()
 					}

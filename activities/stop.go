@@ -16,6 +16,9 @@ var errDeadline = errors.New("the run's time limit")
 // untilDeadline ends the context at the run's time limit. The activity notices by itself, before the
 // server's own timeout, so that what was said and billed until then is still recorded.
 func untilDeadline(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
+	if p, ok := ctx.Value(pulseKey{}).(*pulse); ok {
+		p.limit.Store(deadline.UnixNano())
+	}
 	return context.WithDeadlineCause(ctx, deadline, errDeadline)
 }
 

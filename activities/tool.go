@@ -26,10 +26,16 @@ type ToolCall struct {
 	Deadline   time.Time `json:"deadline"` // of the run
 }
 
+// ToolDone says that a tool call has its result.
+type ToolDone struct {
+	// Waited is how long Postgres was away when the result was to be recorded: no time of the run's.
+	Waited time.Duration `json:"waited,omitempty"`
+}
+
 // CallTool runs a tool of the agent and records its result. A tool's failure is a result, for the model to
 // deal with: it never fails the run. A tool that exists and is not the agent's is none for it: what the
 // model was not offered it cannot reach, whatever it was talked into asking for. A call whose worker died is made again: tools must bear that.
-func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
+func (a *Activities) CallTool(ctx context.Context, in ToolCall) (done ToolDone, err error) {
 	ctx = in.scoped(ctx)
 	ctx, stopHeartbeats := a.heartbeat(ctx, in.RunID)
 	defer stopHeartbeats()
@@ -37,7 +43,7 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 	defer stop()
 	r, call, err := a.Runs.BeginCall(ctx, in.RunID, in.ToolCallID)
 	if err != nil || call.Status.Ended() {
-		return interrupted(ctx, err)
+		return done, interrupted(ctx, err)
 	}
 	ctx = traced(ctx, r)
 	began := time.Now()
@@ -45,24 +51,25 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 	status := runs.ToolCompleted
 	if err != nil {
 		if tryAgain(ctx, call, err) {
-			return interrupted(ctx, err)
+			return done, interrupted(ctx, err)
 		}
 		status, result = runs.ToolFailed, a.explain(ctx, call, err)
 	}
 	a.Observer.ToolCalled(ToolCallFacts{RunID: in.RunID, Tool: call.Name, Outcome: string(status), Took: time.Since(began), TraceID: tracing.Sampled(ctx)})
 	a.Logger.DebugContext(ctx, "a tool was called", "step", call.Step, "tool", call.Name, "outcome", status, "took", time.Since(began))
-	err = untilRecorded(ctx, func(ctx context.Context) error {
+	stops := stopped(ctx)
+	done.Waited, err = untilRecorded(ctx, func(ctx context.Context) error {
 		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settle)
 		defer stop()
 		return a.Runs.EndCall(ctx, in.RunID, in.ToolCallID, status, storable.Text(result))
 	})
-	if err != nil {
-		return interrupted(ctx, err)
+	switch {
+	case err != nil:
+		return done, interrupted(ctx, err)
+	case stops, done.Waited == 0 && stopped(ctx):
+		return done, stopError(ctx)
 	}
-	if stopped(ctx) {
-		return stopError(ctx)
-	}
-	return nil
+	return done, nil
 }
 
 // tryAgain reports whether Temporal should try the call again: the tool could not be reached and tries

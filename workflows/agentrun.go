@@ -110,6 +110,7 @@ func (r *agentRun) think(ctx workflow.Context) (activities.ModelTurn, error) {
 		}
 	}
 	r.state.Usage = r.state.Usage.Add(turn.Usage)
+	r.state.Deadline = r.state.Deadline.Add(turn.Waited)
 	return turn, nil
 }
 
@@ -120,7 +121,7 @@ func (r *agentRun) act(ctx workflow.Context, calls []activities.CallRef) error {
 	}
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**Step %d**: %d tool calls", r.state.Step, len(calls)))
 	began := workflow.Now(ctx)
-	var waited time.Duration
+	var waited, away time.Duration
 	var failed error
 	group, stop := workflow.WithCancel(ctx)
 	fail := func(ctx workflow.Context, err error) {
@@ -145,23 +146,25 @@ func (r *agentRun) act(ctx workflow.Context, calls []activities.CallRef) error {
 					return
 				}
 			}
-			fail(ctx, r.callTool(ctx, call, waited))
+			done, err := r.callTool(ctx, call, waited)
+			away = max(away, done.Waited)
+			fail(ctx, err)
 		})
 	}
 	all.Wait(ctx)
-	// Thinking and acting have a time limit; a human's answer has one of its own.
-	r.state.Deadline = r.state.Deadline.Add(waited)
+	// Thinking and acting have a time limit; a human's answer has one of its own, and Postgres is waited for.
+	r.state.Deadline = r.state.Deadline.Add(waited + away)
 	return failed
 }
 
-func (r *agentRun) callTool(ctx workflow.Context, call activities.CallRef, waited time.Duration) error {
+func (r *agentRun) callTool(ctx workflow.Context, call activities.CallRef, waited time.Duration) (done activities.ToolDone, err error) {
 	deadline := r.state.Deadline.Add(waited)
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(deadline.Sub(workflow.Now(ctx)), call.Name))
 	in := activities.ToolCall{RunRef: r.in.RunRef, ToolCallID: call.ID, Deadline: deadline}
-	if err := workflow.ExecuteActivity(ctx, steps.CallTool, in).Get(ctx, nil); err != nil {
-		return r.failure(ctx, err, event.ErrorTool)
+	if err := workflow.ExecuteActivity(ctx, steps.CallTool, in).Get(ctx, &done); err != nil {
+		return done, r.failure(ctx, err, event.ErrorTool)
 	}
-	return nil
+	return done, nil
 }
 
 // approve asks a human and waits for the answer, at most for the agent's approval time.

@@ -14,8 +14,6 @@ import (
 const (
 	// heartbeatTimeout is how long a dead worker goes unnoticed.
 	heartbeatTimeout = 10 * time.Second
-	// grace is what the server leaves an activity beyond the run's time limit, to record where it stood.
-	grace = 10 * time.Second
 
 	// recordHorizon is how long a record is tried: a database that is away over a long weekend ends no run. It
 	// is bounded by the history, which grows by six events with each try that waits at the server: with one a
@@ -50,9 +48,11 @@ func recordOptions(summary string) workflow.LocalActivityOptions {
 }
 
 // stepOptions returns those of a run's own work, a model's turn or a tool's call. left is what remains of the run's
-// time limit, which bounds one try as it bounds all: a worker that dies is noticed by its missing heartbeats.
+// time limit. The activity keeps that itself, and stops its heartbeats where it does not; the server's limit lies far
+// behind, for a result that Postgres has yet to take. It bounds one try as it bounds all: a worker that dies is noticed
+// by its missing heartbeats.
 func stepOptions(left time.Duration, summary string) workflow.ActivityOptions {
-	limit := max(left, 0) + grace
+	limit := max(left, 0) + recordHorizon
 	return workflow.ActivityOptions{
 		ScheduleToCloseTimeout: limit,
 		StartToCloseTimeout:    limit,

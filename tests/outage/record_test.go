@@ -29,6 +29,7 @@ type record struct {
 	calls  int    // of the tool, before the answer
 	asks   bool   // the tool needs approval
 	local  bool   // the workflow records it itself
+	holds  bool   // the worker has a result in hand
 	status string // of the run when Postgres is away
 }
 
@@ -37,9 +38,9 @@ type record struct {
 func records() []record {
 	return []record{
 		{name: "step begins", at: "update run_messages set step", status: "running"},
-		{name: "step", at: "insert into run_steps", status: "running"},
+		{name: "step", at: "insert into run_steps", holds: true, status: "running"},
 		{name: "call begins", at: "tool_call_started", calls: 1, status: "running"},
-		{name: "call", at: "tool_call_completed", calls: 1, status: "running"},
+		{name: "call", at: "tool_call_completed", calls: 1, holds: true, status: "running"},
 		{name: "start", at: "run_started", local: true, status: "queued"},
 		{name: "ask", at: "insert into approvals", calls: 1, asks: true, local: true, status: "running"},
 		{name: "apply", at: "select exists (select from approvals", calls: 1, asks: true, local: true, status: "waiting"},
@@ -48,11 +49,12 @@ func records() []record {
 }
 
 // TestPostgresAway_AtEveryRecord takes Postgres away from a run at each of its records, and then from all of the worker
-// for longer than ten seconds. It costs a pause and nothing else: no answer is lost, and none that has been paid for is
-// asked for again.
+// for longer than ten seconds. It costs a pause and nothing else: no answer is lost, none that has been paid for is
+// asked for again, and none is late that came in time.
 func TestPostgresAway_AtEveryRecord(t *testing.T) {
 	t.Parallel()
 	o := newOutage(t)
+	o.holding = o.hasty
 	o.StartWith(t, o.config, app.Options{Worker: true})
 	o.begin(t, records())
 	<-time.After(*away)
@@ -87,6 +89,8 @@ type outage struct {
 	database *harness.Proxy
 	tenant   *harness.Tenant // whose tool needs no approval
 	asking   *harness.Tenant
+	hasty    *harness.Tenant // whose runs have less time than Postgres is away
+	holding  *harness.Tenant // of the runs whose worker holds a result
 	runs     []*interrupted
 }
 
@@ -109,6 +113,8 @@ func newOutage(t *testing.T) *outage {
 	p := s.Start(t, app.Options{API: true})
 	o.tenant = p.NewTenant(t, agents.Config{Tools: []agents.ToolRef{{Name: "calculator"}}})
 	o.asking = p.NewTenant(t, agents.Config{Tools: []agents.ToolRef{{Name: "calculator", NeedsApproval: true}}})
+	o.hasty = p.NewTenant(t, agents.Config{Tools: []agents.ToolRef{{Name: "calculator"}}, TimeoutSeconds: 12})
+	o.holding = o.tenant
 	wantReadiness(t, o.tenant, 200, "")
 	return o
 }
@@ -122,8 +128,11 @@ func (o *outage) begin(t *testing.T, all []record) {
 		if r.calls > 0 {
 			input = "compute, " + r.name
 		}
-		if r.asks {
+		switch {
+		case r.asks:
 			i.x = o.asking
+		case r.holds:
+			i.x = o.holding
 		}
 		trap := o.database.Trap(r.at)
 		i.Run = i.x.StartRun(t, map[string]string{"input": input})
