@@ -13,7 +13,7 @@ create table public.platform_limits (
 );
 alter table public.platform_limits enable row level security;
 alter table public.platform_limits force row level security;
-create policy everyone_reads on public.platform_limits for select to authenticated using (true);
+create policy everyone_reads on public.platform_limits for select to authenticated using ((select lari.readable_tenant('tenant:read')) is not null);
 create policy platform_rows on public.platform_limits for all to service_role using (true) with check (true);
 revoke all on public.platform_limits from anon, authenticated, service_role, public;
 grant select on public.platform_limits to authenticated;
