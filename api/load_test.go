@@ -212,6 +212,11 @@ func (f findsNoKey) FindKey(context.Context, string) (auth.KeyRecord, error) {
 	return auth.KeyRecord{}, fault.New(fault.NotFound, "There is no such key.")
 }
 
+func (f findsNoKey) FindKeys(context.Context, []string) ([]auth.KeyRecord, error) {
+	*f.asked++
+	return nil, nil
+}
+
 func readAll(t *testing.T, resp *http.Response) string {
 	t.Helper()
 	var b strings.Builder
