@@ -42,7 +42,7 @@ test: lint ## lint, then all tests under the race detector, on a Postgres and a 
 	@$(stack) go -C tests/dashboards test -count=1 -timeout $(TIMEOUT) ./...
 else
 test:
-	@$(stack) go test -race -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(FLAGS) $(or $(PKG),./...)
+	@go run ./tests/stack -some -- go test -race -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(FLAGS) $(or $(PKG),./...)
 endif
 
 # From cheap to expensive. The first step is the law of the house (imports, SQL, state, registry hosts).
@@ -51,6 +51,7 @@ lint: ## check the law of the house, go.mod, the API's description, workflow det
 	@go mod tidy -diff
 	@cd tests/promql && go mod tidy -diff
 	@cd tests/dashboards && go mod tidy -diff
+	@cd tests/openapi/client && go mod tidy -diff
 	@./tests/openapi/lint/lint.sh
 	@set -e; check=$$($(gotool) $(WORKFLOWCHECK)); \
 	  if ! found=$$("$$check" ./worker/... ./workflows/... 2>&1); then \
@@ -65,9 +66,11 @@ bench: ## measure on this machine: the HTTP adapter alone, then whole runs
 	@go test -run '^$$' -bench . -benchmem $(FLAGS) ./api ./internal/platform/auth ./internal/platform/telemetry
 	@$(stack) go test -count=1 -timeout 30m -v ./tests/bench -figures
 
-# A short form of 40 runs is part of make test. FLAGS="-storm-seed N" draws the same chances again.
-chaos: ## kill workers, APIs and connections under 300 runs, close some through Temporal, and demand that nothing is lost
-	@$(stack) go test -race -count=1 -timeout 20m -v ./tests/chaos -run '^TestStorm$$' -storm-runs 300 $(FLAGS)
+# Short forms (40 runs; Postgres away for 15 s) are part of make test. FLAGS="-storm-seed N" draws the same chances again.
+chaos: ## kill workers, APIs and connections under 300 runs, close some through Temporal, take Postgres away for 30 s and 5 min under 300 others, and demand that nothing is lost
+	@$(stack) go test -race -count=1 -timeout 40m -v ./tests/chaos -run '^(TestStorm|TestOutages)$$' -storm-runs 300 -outages 30s,5m $(FLAGS)
+	@$(stack) go test -race -count=1 -timeout 20m -v ./tests/outage -run '^TestPostgresAway_' -away 30s
+	@$(stack) go test -race -count=1 -timeout 20m -v ./tests/outage -run '^TestPostgresAway_' -away 5m
 
 # The tests compare what is generated with what is in the tree, so that nothing goes stale.
 generate: ## write generated and golden files anew: the API's description, the events, the pages of configuration and metrics, the dashboards

@@ -40,7 +40,7 @@ func (a *Activities) Deliver(ctx context.Context, d connectors.Delivery) error {
 	ctx = RunRef{TenantID: d.TenantID, RunID: d.RunID, RequestID: r.RequestID}.scoped(ctx)
 	ctx = traced(ctx, r)
 	known, err := a.Deliveries.Begin(ctx, key, string(e.Type))
-	if err != nil || known.Status != deliveries.Pending {
+	if err != nil || known.Status != deliveries.Pending || known.Key().Round != key.Round {
 		return translate(err)
 	}
 	told := ConnectorEvent(r, e)
@@ -89,7 +89,7 @@ func (a *Activities) GiveUpDelivery(ctx context.Context, d connectors.Delivery) 
 }
 
 func deliveryKey(d connectors.Delivery) (deliveries.Key, error) {
-	k := deliveries.Key{TenantID: d.TenantID, RunID: d.RunID, Seq: d.Seq, Connector: d.Connector}
+	k := deliveries.Key{TenantID: d.TenantID, RunID: d.RunID, Seq: d.Seq, Connector: d.Connector, Round: max(d.Round, 1)}
 	if d.Target == "" {
 		return k, nil
 	}

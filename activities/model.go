@@ -134,7 +134,11 @@ func (s *streaming) run(ctx context.Context) (runs.Taken, error) {
 	}
 	step.CutBy = s.cutBy()
 	step.ProviderData = encodeProviderData(s.done, s.calls)
-	taken, err := a.Runs.RecordStep(ctx, step, s.last...)
+	var taken runs.Taken
+	err := untilRecorded(ctx, func(ctx context.Context) (err error) {
+		taken, err = a.Runs.RecordStep(ctx, step, s.last...)
+		return err
+	})
 	if err != nil {
 		return runs.Taken{}, s.failed(ctx, err)
 	}

@@ -144,7 +144,7 @@ func outputLimit(config agents.Config, left *int64) (limit int, by runs.CutBy) {
 const leastPatience = time.Second
 
 // patience bounds the silence of a first attempt to half of what is left of the run's time, so that a provider that
-// only says that it lives is asked a second time. Later attempts may take all there is.
+// only sends heartbeats gets a second attempt. Later attempts may take all there is.
 func patience(attempt int, left time.Duration) time.Duration {
 	if attempt > 1 || left/2 < leastPatience {
 		return 0
@@ -163,7 +163,7 @@ func modelTurn(t runs.Taken, config agents.Config) ModelTurn {
 		turn.ToolCalls = append(turn.ToolCalls, CallRef{ID: c.ID, Name: label(c.Name), NeedsApproval: needs})
 	}
 	if len(t.ToolCalls) > 0 && len(turn.ToolCalls) == 0 && t.Failure == nil {
-		turn.More = true // the model is told why none of its calls was run
+		turn.More = true // the results of the calls say why none was run
 	}
 	return turn
 }

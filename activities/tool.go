@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.temporal.io/sdk/activity"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/storable"
 	"github.com/larirun/lari/internal/platform/tracing"
 	"github.com/larirun/lari/internal/runs"
@@ -44,16 +44,19 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 	result, err := a.call(ctx, r, call)
 	status := runs.ToolCompleted
 	if err != nil {
-		if tryAgain(ctx, err) {
+		if tryAgain(ctx, call, err) {
 			return interrupted(ctx, err)
 		}
 		status, result = runs.ToolFailed, a.explain(ctx, call, err)
 	}
 	a.Observer.ToolCalled(ToolCallFacts{RunID: in.RunID, Tool: call.Name, Outcome: string(status), Took: time.Since(began), TraceID: tracing.Sampled(ctx)})
 	a.Logger.DebugContext(ctx, "a tool was called", "step", call.Step, "tool", call.Name, "outcome", status, "took", time.Since(began))
-	settling, settled := context.WithTimeout(context.WithoutCancel(ctx), settle)
-	defer settled()
-	if err := a.Runs.EndCall(settling, in.RunID, in.ToolCallID, status, storable.Text(result)); err != nil {
+	err = untilRecorded(ctx, func(ctx context.Context) error {
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), settle)
+		defer stop()
+		return a.Runs.EndCall(ctx, in.RunID, in.ToolCallID, status, storable.Text(result))
+	})
+	if err != nil {
 		return interrupted(ctx, err)
 	}
 	if stopped(ctx) {
@@ -63,12 +66,15 @@ func (a *Activities) CallTool(ctx context.Context, in ToolCall) error {
 }
 
 // tryAgain reports whether Temporal should try the call again: the tool could not be reached and tries
-// are left, or this worker goes away.
-func tryAgain(ctx context.Context, err error) bool {
+// are left, our own database is away, which is no failure of the tool, or this worker goes away.
+func tryAgain(ctx context.Context, call runs.ToolCall, err error) bool {
 	if ctx.Err() != nil {
 		return !stopped(ctx)
 	}
-	return retryable[fault.CodeOf(err)] && fault.CodeOf(err) != fault.Internal && activity.GetInfo(ctx).Attempt < ToolTries
+	if errors.Is(err, postgres.ErrUnreachable) {
+		return true
+	}
+	return retryable[fault.CodeOf(err)] && fault.CodeOf(err) != fault.Internal && call.Tries < ToolTries
 }
 
 // explain tells the model what went wrong. A defect of ours is logged and not described.

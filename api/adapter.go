@@ -66,12 +66,27 @@ func (a *adapter) run(ctx context.Context, x *exchange) {
 		}()
 	}
 	if err == nil {
-		err = x.route.answer(ctx, a, x)
+		err = a.answer(ctx, x)
 	}
 	if err != nil {
 		a.fail(ctx, x, err)
 	}
 	ended = true
+}
+
+// answer calls the route. One that may take long, such as waiting for a run, ends with the caller's credential, and is
+// answered as a new request with it would be.
+func (a *adapter) answer(ctx context.Context, x *exchange) error {
+	if x.route.Meta.Timeout <= a.streams.rechecker.every {
+		return x.route.answer(ctx, a, x)
+	}
+	joined, leave := a.streams.rechecker.join(ctx, x)
+	defer leave()
+	err := x.route.answer(joined, a, x)
+	if ended := closingFault(joined); ended != nil && ctx.Err() == nil {
+		return ended
+	}
+	return err
 }
 
 // admit authenticates, settles the tenant, asks for the permission and then for the rate limit, in this order. The tenant of
@@ -89,17 +104,21 @@ func (a *adapter) admit(ctx context.Context, x *exchange) (context.Context, erro
 	if err != nil {
 		return ctx, err
 	}
-	x.principal, s.Actor, s.Platform = p, p.Subject, p.Service
+	x.principal, x.credential = p, credential{authorization, key}
+	s.Actor, s.Platform = p.Subject, p.Service
 	if s.Tenant, err = a.ensureTenantHeader(x); err != nil {
 		return ctx, err
 	}
+	x.tenant = s.Tenant
 	ctx = auth.With(scope.With(ctx, s), p)
-	may := p.Can(s.Tenant, x.route.Permission)
-	if s.Tenant == uuid.Nil {
-		may = p.CanSomewhere(x.route.Permission)
-	}
-	if !may {
-		return ctx, fault.New(fault.Forbidden, "This needs the permission %s.", x.route.Permission)
+	for _, needed := range x.route.needs {
+		may := p.Can(s.Tenant, needed)
+		if s.Tenant == uuid.Nil {
+			may = p.CanSomewhere(needed)
+		}
+		if !may {
+			return ctx, fault.New(fault.Forbidden, "This needs the permission %s.", needed)
+		}
 	}
 	if x.route.Meta.Creates {
 		ctx = x.warning(ctx)
@@ -131,9 +150,12 @@ func (a *adapter) ensureTenantHeader(x *exchange) (tenant uuid.UUID, err error) 
 	return tenant, nil
 }
 
-// read fills and validates the input.
-func (a *adapter) read(x *exchange, in any) error {
+// read fills the input, checks the permissions that its fields ask for, and validates it.
+func (a *adapter) read(ctx context.Context, x *exchange, in any) error {
 	if err := x.route.plan.bind(x.c, in); err != nil {
+		return err
+	}
+	if err := x.route.plan.checkGuards(x.principal, scope.Tenant(ctx), in); err != nil {
 		return err
 	}
 	return validate(a.validator, x.route.plan, in)

@@ -33,7 +33,8 @@ func AuditRoutes(service *audit.Service) []Route {
 		Handle("GET", "/v1/audit-logs/verify", auth.AuditRead, Meta{
 			ID: "verifyAuditLogs", Tag: tagAudit, Summary: "Verify the chain", Timeout: verifyLimit,
 			Description: "Walks the tenant's chain from its first row to its head and names the first broken link. With `known_position` and `known_hash` " +
-				"from an earlier answer or export it also proves that the chain still holds that row.",
+				"from an earlier answer or export it also proves that the chain still holds that row. Where heads are anchored outside of the database " +
+				"(`LARI_AUDIT_ANCHOR_FILE`), the last anchor must be in the chain too.",
 		}, h.verify),
 	}
 }
@@ -80,5 +81,5 @@ func (h auditHandlers) verify(ctx context.Context, in *verifyAudit) (audit.Verdi
 	if err != nil {
 		return audit.Verdict{}, fault.Wrap(err, fault.Malformed, "known_hash is not hexadecimal.")
 	}
-	return h.service.Verify(ctx, &audit.Anchor{Position: in.KnownPosition, Hash: hash})
+	return h.service.Verify(ctx, &audit.KnownLink{Position: in.KnownPosition, Hash: hash})
 }

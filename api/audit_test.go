@@ -32,7 +32,7 @@ func (silent) Lost(int)                    {}
 func auditing(t *testing.T, rows int) (*rig, *pgtest.Database, context.Context) {
 	t.Helper()
 	db := pgtest.New(t)
-	service := audit.NewService(db.DB, silent{}, slog.New(slog.DiscardHandler))
+	service := audit.NewService(db.DB, silent{}, nil, slog.New(slog.DiscardHandler))
 	appending, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { service.RunAppender(appending) })

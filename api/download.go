@@ -31,7 +31,7 @@ func Download[In any](
 	}
 	r.answer = func(ctx context.Context, a *adapter, x *exchange) error {
 		in := new(In)
-		if err := a.read(x, in); err != nil {
+		if err := a.read(ctx, x, in); err != nil {
 			return err
 		}
 		file, err := fn(ctx, in)

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"github.com/larirun/lari/internal/platform/framing"
 )
 
 const (
@@ -33,4 +35,12 @@ func drain(conn net.Conn, announced int) {
 			return
 		}
 	}
+}
+
+// unwrap returns the connection itself: what a refused client still sends is not validated.
+func unwrap(conn net.Conn) net.Conn {
+	if framed, ok := conn.(*framing.Conn); ok {
+		return framed.Unwrap()
+	}
+	return conn
 }

@@ -15,16 +15,18 @@ import (
 
 // exchange is what is known of a request while it is served; it is used again for another one after.
 type exchange struct {
-	http      *fasthttp.RequestCtx
-	c         *fiber.Ctx // only while the route runs: Fiber takes it back also when that panics
-	route     *Route     // nil: no route answers it
-	began     time.Time
-	requestID string
-	label     string // the tenant as text, for metrics; "" before it is known
-	principal *auth.Principal
-	code      fault.Code // of the refusal; "" while there is none
-	run       uuid.UUID  // that the path names; uuid.Nil: none
-	span      trace.Span // nil: there is none
+	http       *fasthttp.RequestCtx
+	c          *fiber.Ctx // only while the route runs: Fiber takes it back also when that panics
+	route      *Route     // nil: no route answers it
+	began      time.Time
+	requestID  string
+	label      string // the tenant as text, for metrics; "" before it is known
+	principal  *auth.Principal
+	tenant     uuid.UUID  // it acts in; uuid.Nil: in none, or it is not known yet
+	credential credential // as it was sent
+	code       fault.Code // of the refusal; "" while there is none
+	run        uuid.UUID  // that the path names; uuid.Nil: none
+	span       trace.Span // nil: there is none
 }
 
 type exchangeKey struct{}

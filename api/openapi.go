@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -22,7 +23,14 @@ const (
 
 	schemeBearer = "bearer"
 	schemeAPIKey = "apiKey"
-	description  = `Runs AI agents durably, for many tenants.
+	description  = `Runs AI agents durably, for many tenants. The first call starts a run and sends its events until it ends:
+
+` + "```sh" + `
+curl -N "$LARI_API_URL/v1/runs/stream" -H "Authorization: Bearer $LARI_TOKEN" -H 'Content-Type: application/json' \
+  -d '{"input": "What happens to a run when its worker dies?"}'
+` + "```" + `
+
+` + "`POST /v1/runs`" + ` starts one and answers at once, ` + "`POST /v1/runs/wait`" + ` when it has ended.
 
 Every request acts in one tenant: the one in ` + "`x-tenant-id`" + `, or the caller's default; the answer says
 which. Everything that is not a success is a problem document (RFC 9457) with a ` + "`code`" + ` from a closed
@@ -61,7 +69,7 @@ func describe(routes []Route, version string) ([]byte, error) {
 		}
 		tags = append(tags, sorted[i].Meta.Tag)
 	}
-	slices.Sort(tags)
+	slices.SortFunc(tags, func(a, b string) int { return cmp.Or(cmp.Compare(tagRank(a), tagRank(b)), strings.Compare(a, b)) })
 	for _, tag := range slices.Compact(tags) {
 		spec.Tags = append(spec.Tags, openapi31.Tag{Name: tag, Description: new(tagWords(tag))})
 	}
@@ -76,6 +84,9 @@ func describe(routes []Route, version string) ([]byte, error) {
 		if op := addedOperation(r, &sorted[i]); !sorted[i].hidden {
 			addExamples(spec, op, sorted[i].Meta.Examples)
 		}
+	}
+	for _, schema := range spec.Components.Schemas {
+		defaultsToWords(schema)
 	}
 	out, err := json.MarshalIndent(spec, "", "  ")
 	if err != nil {
@@ -93,8 +104,13 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 	oc.SetID(m.ID)
 	oc.SetTags(m.Tag)
 	oc.SetSummary(m.Summary)
-	if m.Description != "" {
-		oc.SetDescription(m.Description)
+	description := m.Description
+	if route.stream {
+		description += " When the credential no longer holds (revoked, expired, membership or role taken away), the event `" + EventClosed +
+			"` says so within 30 s and ends the stream; it has no id and is no entry of the log."
+	}
+	if description != "" {
+		oc.SetDescription(strings.TrimSpace(description))
 	}
 	if route.in != reflect.TypeFor[None]() {
 		oc.AddReqStructure(reflect.New(route.in).Elem().Interface())
@@ -102,9 +118,12 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 	addAnswer(oc, route)
 	op := operation(oc)
 	if route.Permission != auth.Public {
-		scope := string(route.Permission)
-		op.Security = []map[string][]string{{schemeBearer: {scope}}, {schemeAPIKey: {scope}}}
-		op.WithMapOfAnythingItem("x-permission", scope)
+		scopes := scopesOf(route.permissions())
+		op.Security = []map[string][]string{{schemeBearer: scopes}, {schemeAPIKey: scopes}}
+		op.WithMapOfAnythingItem("x-permission", string(route.Permission))
+		if len(scopes) > 1 {
+			op.WithMapOfAnythingItem("x-permissions", scopes)
+		}
 	} else {
 		op.Security = []map[string][]string{{}} // none is needed
 	}
@@ -136,6 +155,14 @@ func addOperation(r *openapi31.Reflector, route *Route) error {
 		op.RequestBody.RequestBody.WithRequired(true)
 	}
 	return nil
+}
+
+func scopesOf(permissions []auth.Permission) []string {
+	scopes := make([]string, len(permissions))
+	for i, p := range permissions {
+		scopes[i] = string(p)
+	}
+	return scopes
 }
 
 func operation(oc openapi.OperationContext) *openapi31.Operation {

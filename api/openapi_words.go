@@ -1,11 +1,23 @@
 package api
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
 )
+
+// tagRank orders the families as a newcomer meets them: what is used first comes first.
+func tagRank(tag string) int {
+	order := []string{
+		tagRuns, tagAgents, "threads", "schedules", tagWebhooks, "tenants", "quotas", "analytics", tagMetrics, tagAudit, "control", "runtime", "health",
+	}
+	if i := slices.Index(order, tag); i >= 0 {
+		return i
+	}
+	return len(order)
+}
 
 // tagWords says what a family of routes is about; "" for one that is not known, which a test refuses.
 func tagWords(tag string) string {

@@ -20,7 +20,8 @@ type plan struct {
 	headers   []*param
 	path      []*param
 	defaults  []*param
-	rules     bool // there are validate tags
+	guards    []fieldGuard // fields of the body that need a permission
+	rules     bool         // there are validate tags
 }
 
 // param is a field that is not part of the body.
@@ -39,7 +40,8 @@ func planOf(t reflect.Type) (*plan, error) {
 		return nil, fmt.Errorf("the input %s is not a struct", t)
 	}
 	p := &plan{query: map[string]*param{}}
-	if err := p.add(t, nil); err != nil {
+	err := p.add(t, nil)
+	if err != nil {
 		return nil, fmt.Errorf("the input %s: %w", t, err)
 	}
 	s := &shape{kind: object, fields: map[string]member{}}
@@ -48,6 +50,9 @@ func planOf(t reflect.Type) (*plan, error) {
 	}
 	if len(s.fields) > 0 {
 		p.body = s
+	}
+	if p.guards, err = guardsOf(t); err != nil {
+		return nil, fmt.Errorf("the input %s: %w", t, err)
 	}
 	return p, checkRules(t)
 }

@@ -26,6 +26,7 @@ type Route struct {
 	named   bool   // the path names the tenant
 	runAt   int    // after how many slashes the path names a run; 0: it does not
 	label   string // is the name
+	needs   []auth.Permission
 	subject subject
 	hidden  bool // not part of the API's description
 	answer  func(ctx context.Context, a *adapter, x *exchange) error
@@ -53,6 +54,11 @@ type Meta struct {
 	// for a result. The function is called for every request with the key and gets the same resource id
 	// each time: it makes the thing unless it exists, then answers for it. Streams always resume.
 	Resumes bool
+
+	// Needs lists what the caller must hold beside the route's permission: whoever causes a run holds
+	// run:create, and whoever decides where outputs go holds run:read. What only a field of the input asks
+	// for is a tag of that field (see fieldGuard).
+	Needs []auth.Permission
 
 	// Anywhere is for routes that are about the caller and not about a tenant: whoever has several and no
 	// default need not choose one, and the permission is held when it is held in any of them.
@@ -105,7 +111,7 @@ func Handle[In, Out any](
 	status := r.Meta.Status
 	r.answer = func(ctx context.Context, a *adapter, x *exchange) error {
 		in := new(In)
-		if err := a.read(x, in); err != nil {
+		if err := a.read(ctx, x, in); err != nil {
 			return err
 		}
 		if !x.keyed() {
@@ -139,7 +145,7 @@ func Stream[In any](
 	}
 	r.answer = func(ctx context.Context, a *adapter, x *exchange) error {
 		in := new(In)
-		if err := a.read(x, in); err != nil {
+		if err := a.read(ctx, x, in); err != nil {
 			return err
 		}
 		open := func(ctx context.Context) error {
@@ -187,6 +193,10 @@ func (r *Route) check() error {
 		return fmt.Errorf("%s: the path is not of the form /v1/things/{thing_id}", r.name())
 	case r.Permission != auth.Public && !r.Permission.Known():
 		return fmt.Errorf("%s: %q is not a permission; a route that needs none says auth.Public", r.name(), r.Permission)
+	case r.Permission == auth.Public && (len(r.Meta.Needs) > 0 || r.plan != nil && len(r.plan.guards) > 0):
+		return fmt.Errorf("%s: it is public, so it needs no permissions", r.name())
+	case !distinct(r.permissions()):
+		return fmt.Errorf("%s: %q are not permissions that differ", r.name(), r.permissions())
 	case !goodID.MatchString(r.Meta.ID):
 		return fmt.Errorf("%s: %q is not an operation id", r.name(), r.Meta.ID)
 	case r.Meta.Summary == "" || r.Meta.Tag == "":
@@ -199,6 +209,9 @@ func (r *Route) check() error {
 		return fmt.Errorf("%s: a stream has no other status", r.name())
 	case r.Meta.Resumes && !r.Meta.Creates:
 		return fmt.Errorf("%s: only a route that creates can resume", r.name())
+	}
+	if r.Meta.Anywhere && (len(r.Meta.Needs) > 0 || len(r.plan.guards) > 0) { // each might be held in another tenant
+		return fmt.Errorf("%s: a route for anywhere needs one permission", r.name())
 	}
 	if r.named = strings.Contains(r.Path, "{"+tenantParam+"}"); r.named && r.Meta.Anywhere {
 		return fmt.Errorf("%s: its path names a tenant, so it is not for anywhere", r.name())
@@ -224,6 +237,21 @@ func (r *Route) checkPath() error {
 
 // tenantParam is the parameter of a path that names the tenant to act in.
 const tenantParam = "tenant_id"
+
+// permissions lists what the caller must hold, the route's own permission first.
+func (r *Route) permissions() []auth.Permission {
+	return append([]auth.Permission{r.Permission}, r.Meta.Needs...)
+}
+
+// distinct reports whether all are permissions and none occurs twice. Public can only be the first.
+func distinct(all []auth.Permission) bool {
+	for i, p := range all {
+		if !p.Known() && (i > 0 || p != auth.Public) || slices.Contains(all[:i], p) {
+			return false
+		}
+	}
+	return true
+}
 
 // ofPlatform reports whether the route acts in no tenant.
 func (r *Route) ofPlatform() bool { return !r.named && r.Permission == auth.PlatformManage }

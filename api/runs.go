@@ -12,6 +12,7 @@ import (
 	"github.com/larirun/lari/internal/idempotency"
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/page"
 	"github.com/larirun/lari/internal/runs"
 )
@@ -42,7 +43,7 @@ func RunRoutes(service *runs.Service, log *runs.Log) []Route {
 		Handle("GET", "/v1/runs/{run_id}", auth.RunRead, Meta{ID: "getRun", Tag: tagRuns, Summary: "Get a run"}, h.get),
 		Handle("GET", "/v1/runs/{run_id}/events", auth.RunRead, Meta{
 			ID: "listRunEvents", Tag: tagRuns, Summary: "Read a run's event log",
-			Description: "A page of the log after a position; `next_after` is null when the run has ended and nothing follows.",
+			Description: "A page of the log after a position; `next_cursor` is null when the run has ended and nothing follows.",
 		}, h.events),
 		Stream("GET", "/v1/runs/{run_id}/stream", auth.RunRead, Meta{
 			ID: "streamRun", Tag: tagRuns, Summary: "Follow a run", Events: true,
@@ -58,6 +59,7 @@ func RunRoutes(service *runs.Service, log *runs.Log) []Route {
 		}, h.cancelMany),
 		Handle("POST", "/v1/runs/{run_id}/retry", auth.RunUpdate, Meta{
 			ID: "retryRun", Tag: tagRuns, Summary: "Make a run again", Status: 202, Creates: true,
+			Needs: []auth.Permission{auth.RunCreate},
 			Description: "Starts a new run with the input and limits of one that has ended, and its agent as it is now. What a run that failed left at the end of its thread gives way to the new one. A run that has not ended answers 409.",
 		}, h.retry),
 		Handle("POST", "/v1/runs/{run_id}/fork", auth.RunCreate, Meta{
@@ -158,20 +160,35 @@ func (h runHandlers) list(ctx context.Context, in *listRuns) (page.Page[runView]
 
 type listEvents struct {
 	runPath
-	After *Position `query:"after" description:"Position after which to read; absent: from the beginning."`
-	Limit int       `query:"limit" validate:"min=1,max=1000" default:"200" description:"Events of one page at most."`
+	After  *Position `query:"after" description:"Position after which to read; absent: from the beginning. Not together with cursor."`
+	Cursor string    `query:"cursor" description:"next_cursor of the page before; absent: the first page."`
+	Limit  int       `query:"limit" validate:"min=1,max=1000" default:"200" description:"Events of one page at most."`
 }
 
 type eventPage struct {
-	Items     []event.Event `json:"items" required:"true" nullable:"false"`
-	NextAfter *int64        `json:"next_after" required:"true" description:"Where the next page begins; null when the log has ended."`
+	Items      []event.Event `json:"items" required:"true" nullable:"false"`
+	NextCursor *string       `json:"next_cursor" required:"true" description:"Cursor of the next page; null when the log has ended."`
+}
+
+// start returns the position after which the page begins.
+func (l listEvents) start() (int64, error) {
+	switch {
+	case l.Cursor != "" && l.After != nil:
+		return 0, fault.InvalidField("after", "excluded_with", "must not be given together with cursor")
+	case l.Cursor != "":
+		return page.DecodeNumber(l.Cursor)
+	case l.After != nil:
+		return int64(*l.After), nil
+	}
+	return 0, nil
 }
 
 func (h runHandlers) events(ctx context.Context, in *listEvents) (eventPage, error) {
-	after, limit := int64(0), in.Limit
-	if in.After != nil {
-		after = int64(*in.After)
+	after, err := in.start()
+	if err != nil {
+		return eventPage{}, err
 	}
+	limit := in.Limit
 	if limit == 0 {
 		limit = 200
 	}
@@ -186,7 +203,8 @@ func (h runHandlers) events(ctx context.Context, in *listEvents) (eventPage, err
 			return p, nil
 		}
 	}
-	p.NextAfter = &after
+	next := page.EncodeNumber(after)
+	p.NextCursor = &next
 	return p, nil
 }
 

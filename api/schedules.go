@@ -9,6 +9,7 @@ import (
 	"github.com/larirun/lari/internal/idempotency"
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/page"
 	"github.com/larirun/lari/internal/schedules"
 )
@@ -21,6 +22,7 @@ func ScheduleRoutes(service *schedules.Service) []Route {
 	return []Route{
 		Handle("POST", "/v1/schedules", auth.AgentManage, Meta{
 			ID: "createSchedule", Tag: tagSchedules, Summary: "Create a schedule", Status: 201, Creates: true,
+			Needs: []auth.Permission{auth.RunCreate},
 			Description: "Each firing is an ordinary run, with `schedule_id`: quotas, limits, webhooks and the audit trail apply to it.",
 		}, h.create),
 		Handle("GET", "/v1/schedules", auth.AgentManage, Meta{ID: "listSchedules", Tag: tagSchedules, Summary: "List schedules, newest first"}, h.list),
@@ -31,6 +33,7 @@ func ScheduleRoutes(service *schedules.Service) []Route {
 		Handle("GET", "/v1/schedules/{schedule_id}", auth.AgentManage, Meta{ID: "getSchedule", Tag: tagSchedules, Summary: "Get a schedule"}, h.get),
 		Handle("PATCH", "/v1/schedules/{schedule_id}", auth.AgentManage, Meta{
 			ID: "updateSchedule", Tag: tagSchedules, Summary: "Change a schedule",
+			Needs: []auth.Permission{auth.RunCreate},
 			Description: "Holds for firings from now on. Runs that go on stay as they are.",
 		}, h.update),
 		Handle("DELETE", "/v1/schedules/{schedule_id}", auth.AgentManage, Meta{
@@ -41,12 +44,15 @@ func ScheduleRoutes(service *schedules.Service) []Route {
 		}, h.pause),
 		Handle("POST", "/v1/schedules/{schedule_id}/resume", auth.AgentManage, Meta{
 			ID: "resumeSchedule", Tag: tagSchedules, Summary: "Resume a schedule",
+			Needs: []auth.Permission{auth.RunCreate},
 		}, h.resume),
 		Handle("POST", "/v1/schedules/{schedule_id}/trigger", auth.AgentManage, Meta{
 			ID: "triggerSchedule", Tag: tagSchedules, Summary: "Fire now", Status: 202, Description: "Also fires a paused schedule. The timeline shows what became of it, under the time that is answered.",
+			Needs: []auth.Permission{auth.RunCreate},
 		}, h.trigger),
 		Handle("POST", "/v1/schedules/{schedule_id}/backfill", auth.AgentManage, Meta{
 			ID: "backfillSchedule", Tag: tagSchedules, Summary: "Fire for a span of the past", Status: 202,
+			Needs: []auth.Permission{auth.RunCreate},
 			Description: "Fires for each firing time of the span, at most 1,000, whether or not there was a firing then.",
 		}, h.backfill),
 		Handle("POST", "/v1/schedules/{schedule_id}/skip", auth.AgentManage, Meta{
@@ -165,11 +171,23 @@ func (h scheduleHandlers) preview(ctx context.Context, in *previewSchedule) (sch
 
 type listFirings struct {
 	schedulePath
-	From  *time.Time `query:"from" description:"From this time on. Default: 24 hours before to."`
-	To    *time.Time `query:"to" description:"Up to and with this time. Default: now. What is to come is pending."`
-	Limit int        `query:"limit" validate:"min=1,max=1000" minimum:"1" maximum:"1000" default:"1000" description:"How many at most."`
+	From   *time.Time `query:"from" description:"From this time on. Default: 24 hours before to. Not together with cursor."`
+	To     *time.Time `query:"to" description:"Up to and with this time. Default: now. What is to come is pending."`
+	Cursor string     `query:"cursor" description:"next_cursor of the page before; absent: the first page. Repeat to with it."`
+	Limit  int        `query:"limit" validate:"min=1,max=1000" minimum:"1" maximum:"1000" default:"1000" description:"How many at most."`
 }
 
 func (h scheduleHandlers) firings(ctx context.Context, in *listFirings) (schedules.Timeline, error) {
-	return h.service.Timeline(ctx, in.ScheduleID, in.From, in.To, in.Limit)
+	from := in.From
+	if in.Cursor != "" {
+		if from != nil {
+			return schedules.Timeline{}, fault.InvalidField("from", "excluded_with", "must not be given together with cursor")
+		}
+		next, err := page.DecodeTime(in.Cursor)
+		if err != nil {
+			return schedules.Timeline{}, err
+		}
+		from = &next
+	}
+	return h.service.Timeline(ctx, in.ScheduleID, from, in.To, in.Limit)
 }

@@ -148,6 +148,7 @@ func schemaOfRules(p jsonschema.InterceptPropParams) error {
 			require(p.ParentSchema, p.Name)
 		}
 	}
+	describeGuard(p.PropertySchema, p.Field.Tag)
 	schema, t := p.PropertySchema, p.Field.Type
 	if p.Field.Tag.Get("nullable") == "true" && schema.Type != nil { // a list whose absence says something else than an empty one
 		schema.AddType(jsonschema.Null)

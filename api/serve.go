@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/framing"
 	"github.com/larirun/lari/internal/platform/scope"
 )
 
@@ -48,6 +49,9 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		s.write(ctx, x, fault.New(fault.MethodNotAllowed, "The method is not one that this server knows."), 0)
 		return
 	}
+	if s.cors.preflight(ctx) {
+		return
+	}
 	s.route(ctx)
 }
 
@@ -56,7 +60,8 @@ func (s *Server) conclude(ctx *fasthttp.RequestCtx, x *exchange) {
 		s.adapter.fail(x.within(ctx), x, newPanicError(r))
 	}
 	ctx.Response.Header.Set(headerRequestID, x.requestID)
-	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
+	s.secure(&ctx.Response.Header)
+	s.cors.mark(ctx)
 	s.meter(ctx, x)
 	if x.span != nil {
 		x.endSpan(ctx)
@@ -115,9 +120,9 @@ func (s *Server) refuse(c *fiber.Ctx, err error) error {
 	x := s.exchanges.get()
 	x.http, x.began, x.requestID = ctx, time.Now(), requestID(&ctx.Request.Header)
 	defer s.conclude(ctx, x)
-	f, status := unreadable(err)
-	if f.Code == fault.TooLarge {
-		drain(ctx.Conn(), ctx.Request.Header.ContentLength())
+	f, status := unreadable(framing.RefusalOf(ctx.Conn()), err)
+	if f.Code == fault.TooLarge || framing.RefusalOf(ctx.Conn()) != nil {
+		drain(unwrap(ctx.Conn()), ctx.Request.Header.ContentLength())
 	}
 	s.write(ctx, x, f, status)
 	return nil
@@ -148,7 +153,13 @@ func (s *Server) refuseUnmatched(ctx *fasthttp.RequestCtx, x *exchange, err erro
 
 // unreadable translates what Fiber made of fasthttp's errors. status is set where HTTP has a number of
 // its own for the part of the request.
-func unreadable(err error) (f *fault.Error, status int) {
+func unreadable(refusal *framing.Refusal, err error) (f *fault.Error, status int) {
+	if refusal != nil {
+		if !refusal.TooLarge {
+			return fault.New(fault.Malformed, "%s", refusal.Detail), 0
+		}
+		err = fiber.ErrRequestHeaderFieldsTooLarge
+	}
 	var e *fiber.Error
 	if !errors.As(err, &e) {
 		return fault.Wrap(err, fault.Malformed, "The request is not valid HTTP."), 0

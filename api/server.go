@@ -16,6 +16,7 @@ import (
 
 	"github.com/larirun/lari/internal/idempotency"
 	"github.com/larirun/lari/internal/platform/auth"
+	"github.com/larirun/lari/internal/platform/framing"
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/platform/tracing"
 )
@@ -28,6 +29,14 @@ type Config struct {
 	WriteTimeout time.Duration // for an answer, or one write of a stream, to be taken; 30 s
 	IdleTimeout  time.Duration // between two requests on a connection; 120 s
 	Heartbeat    time.Duration // between two comments in a stream; 15 s, and less than WriteTimeout
+	Recheck      time.Duration // between two checks of the credentials of open streams; 10 s
+
+	// Origins of web pages that may call the API from a browser, as browsers send them; none: none may.
+	Origins []string
+
+	// HSTS is how long browsers are told to come back over TLS alone (RFC 6797), for where TLS ends before us; 0: they are
+	// not told.
+	HSTS time.Duration
 
 	// TrustedProxies are the networks whose X-Forwarded-For is believed. None: a client's address is that
 	// of its connection.
@@ -37,7 +46,7 @@ type Config struct {
 func (c *Config) complete() error {
 	for value, fallback := range map[*time.Duration]time.Duration{
 		&c.Timeout: 30 * time.Second, &c.ReadTimeout: 15 * time.Second, &c.WriteTimeout: 30 * time.Second,
-		&c.IdleTimeout: 2 * time.Minute, &c.Heartbeat: 15 * time.Second,
+		&c.IdleTimeout: 2 * time.Minute, &c.Heartbeat: 15 * time.Second, &c.Recheck: 10 * time.Second,
 	} {
 		if *value == 0 {
 			*value = fallback
@@ -60,17 +69,21 @@ type Observe func(tenant, route, method string, status int, d time.Duration, e .
 
 // Deps is what the server works with.
 type Deps struct {
-	Config  Config
-	Auth    *auth.Authenticator
-	Keys    *idempotency.Keys // may be nil while no route creates
-	Trail   Trail             // may be nil while no route is for changes
-	Rate    Rate              // nil: requests are not limited
-	Observe Observe           // nil: nothing is measured
-	Begin   func()            // told of every request that arrives; nil: nobody is
-	End     func()            // told when its answer, or the first byte of a stream, is ready
-	Tracer  *tracing.Tracer   // nil: requests are not traced
-	Checks  []Check           // what readiness depends on
-	Version string            // of this program, for the API's description
+	Config Config
+	Auth   *auth.Authenticator
+	Keys   *idempotency.Keys // may be nil while no route creates
+	Trail  Trail             // may be nil while no route is for changes
+	Rate   Rate              // nil: requests are not limited
+
+	// Standings says who is still a member, for streams that are open; nil: credentials alone are checked.
+	Standings Standings
+
+	Observe Observe         // nil: nothing is measured
+	Begin   func()          // told of every request that arrives; nil: nobody is
+	End     func()          // told when its answer, or the first byte of a stream, is ready
+	Tracer  *tracing.Tracer // nil: requests are not traced
+	Checks  []Check         // what readiness depends on
+	Version string          // of this program, for the API's description
 	Log     *slog.Logger
 }
 
@@ -83,6 +96,8 @@ type Server struct {
 	observe    Observe
 	begin, end func()
 	tracer     *tracing.Tracer
+	hsts       string // the header's value; "": none
+	cors       cors
 	log        *slog.Logger
 	stop       context.CancelCauseFunc
 	spec       []byte
@@ -139,7 +154,10 @@ func New(d Deps, routes []Route) (*Server, error) {
 func newServer(d Deps, routes []Route, spec []byte) *Server {
 	base, stop := context.WithCancelCause(context.Background())
 	idle := func() {}
-	s := &Server{observe: d.Observe, begin: idle, end: idle, tracer: d.Tracer, log: d.Log, stop: stop, spec: spec}
+	s := &Server{
+		observe: d.Observe, begin: idle, end: idle, tracer: d.Tracer, log: d.Log, stop: stop, spec: spec,
+		hsts: transportSecurity(d.Config.HSTS), cors: newCORS(d.Config.Origins),
+	}
 	if d.Begin != nil && d.End != nil {
 		s.begin, s.end = d.Begin, d.End
 	}
@@ -148,7 +166,8 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	}
 	s.adapter = &adapter{
 		auth: d.Auth, keys: d.Keys, validator: newValidator(), log: d.Log, base: base, timeout: d.Config.Timeout,
-		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, d.Log), trail: d.Trail, limiter: d.Rate, proxies: d.Config.TrustedProxies,
+		streams: newStreams(d.Config.Heartbeat, d.Config.WriteTimeout, newRechecker(d.Auth, d.Standings, d.Config.Recheck, d.Log), d.Log),
+		trail:   d.Trail, limiter: d.Rate, proxies: d.Config.TrustedProxies,
 	}
 	s.app = fiber.New(fiber.Config{
 		Immutable: true, StrictRouting: true, CaseSensitive: true, DisableStartupMessage: true,
@@ -162,9 +181,10 @@ func newServer(d Deps, routes []Route, spec []byte) *Server {
 	for i := range routes {
 		r := &routes[i]
 		r.subject = subjectOf(r, routes)
-		r.label, r.runAt = r.name(), runAt(r.Path)
+		r.label, r.runAt, r.needs = r.name(), runAt(r.Path), r.permissions()
 		s.table = append(s.table, Entry{
-			ID: r.Meta.ID, Method: r.Method, Path: r.Path, Permission: r.Permission, Creates: r.Meta.Creates, Stream: r.stream, Described: !r.hidden,
+			ID: r.Meta.ID, Method: r.Method, Path: r.Path, Permission: r.Permission, Needs: slices.Clone(r.Meta.Needs),
+			Fields: r.plan.guardedFields(), Creates: r.Meta.Creates, Stream: r.stream, Described: !r.hidden,
 		})
 		s.app.Add(r.Method, r.fiberPath(), s.adapter.handler(r))
 		if r.Method == fiber.MethodGet {
@@ -183,8 +203,22 @@ func (s *Server) Spec() []byte { return slices.Clone(s.spec) }
 type Entry struct {
 	ID, Method, Path string
 	Permission       auth.Permission
+	Needs            []auth.Permission // beside Permission
+	Fields           []GuardedField    // of the body that need a permission of their own
 	Creates, Stream  bool
 	Described        bool // it is part of the API's description
+}
+
+// GuardedField is a field of a route's body that needs a permission beside those of the route.
+type GuardedField struct {
+	Name       string // with the fields around it: run.webhook_url
+	Permission auth.Permission
+	Values     []string // that need it; none: all but the zero value
+}
+
+// Permissions lists what the caller of the route must hold.
+func (e Entry) Permissions() []auth.Permission {
+	return append([]auth.Permission{e.Permission}, e.Needs...)
 }
 
 // Table gives the routes that the server answers, as they are.
@@ -208,7 +242,8 @@ func (s *Server) Serve(ln net.Listener) error {
 	if !s.serving(ln) {
 		return nil
 	}
-	if err := s.app.Server().Serve(ln); err != nil && !s.stopped() {
+	// fasthttp is lenient about where a request ends and what is a header; the listener is not.
+	if err := s.app.Server().Serve(framing.NewListener(ln, readBuffer)); err != nil && !s.stopped() {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil

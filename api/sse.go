@@ -3,10 +3,13 @@ package api
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/larirun/lari/internal/platform/fault"
 )
 
 // Frame is one server-sent event.
@@ -72,6 +75,7 @@ type batch struct {
 // returned. The source runs in a goroutine of its own, so that a silent one does not keep a dead client
 // from being noticed.
 func (s *sse) run(ctx context.Context, source Source) error {
+	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	batches, ended := make(chan batch), make(chan error, 1)
@@ -104,9 +108,40 @@ func (s *sse) run(ctx context.Context, source Source) error {
 				err = s.write([]byte(heartbeatLine))
 			}
 		case failed := <-ended:
+			if why := closingFault(outer); why != nil && err == nil {
+				return s.close(why)
+			}
 			return errors.Join(err, failed)
 		}
 	}
+}
+
+// EventClosed is the name of the event that ends a stream whose caller may no longer have it. It is no entry of any log
+// and has no id.
+const EventClosed = "stream_closed"
+
+// StreamClosed says why a stream was ended by the server before its last event.
+type StreamClosed struct {
+	Code      fault.Code `json:"code" description:"As in a problem document: unauthenticated, forbidden or not_found"`
+	Detail    string     `json:"detail" description:"What happened"`
+	Reconnect bool       `json:"reconnect" description:"Whether the same credential would be let in again"`
+}
+
+func (s *sse) close(why *fault.Error) error {
+	data, err := json.Marshal(StreamClosed{Code: why.Code, Detail: why.Detail})
+	if err != nil {
+		return fmt.Errorf("encode the end of a stream: %w", err)
+	}
+	return s.frames([]Frame{{Event: EventClosed, Data: data}})
+}
+
+// closingFault returns why a context of a lasting answer was ended by what became of its credential; nil when it was not.
+func closingFault(ctx context.Context) *fault.Error {
+	var why *fault.Error
+	if ctx.Err() == nil || !errors.As(context.Cause(ctx), &why) {
+		return nil
+	}
+	return why
 }
 
 // guard turns a panic of the source into an error: it runs outside any request, where a panic would end

@@ -259,7 +259,7 @@ func TestStreamEndsWithTheCredential(t *testing.T) {
 	if _, err := io.ReadAll(resp.Body); err != nil {
 		t.Error(err)
 	}
-	if err := <-ended; !errors.Is(err, context.DeadlineExceeded) {
+	if err := <-ended; !fault.Is(err, fault.Unauthenticated) {
 		t.Errorf("the source ended with %v", err)
 	}
 }

@@ -21,6 +21,7 @@ type streams struct {
 	cancel       context.CancelCauseFunc
 	heartbeat    time.Duration
 	writeTimeout time.Duration
+	rechecker    *rechecker
 	log          *slog.Logger
 
 	mu      sync.Mutex
@@ -30,8 +31,8 @@ type streams struct {
 
 var errShutdown = errors.New("the server is shutting down")
 
-func newStreams(heartbeat, writeTimeout time.Duration, log *slog.Logger) *streams {
-	s := &streams{heartbeat: heartbeat, writeTimeout: writeTimeout, log: log}
+func newStreams(heartbeat, writeTimeout time.Duration, r *rechecker, log *slog.Logger) *streams {
+	s := &streams{heartbeat: heartbeat, writeTimeout: writeTimeout, rechecker: r, log: log}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
 }
@@ -109,10 +110,6 @@ func (s *streams) extender(conn net.Conn) func() error {
 func (s *streams) contextOf(request context.Context, x *exchange) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(request))
 	unlink := context.AfterFunc(s.ctx, func() { cancel(errShutdown) })
-	end := func() { unlink(); cancel(nil) }
-	if x.principal == nil || x.principal.ExpiresAt.IsZero() {
-		return ctx, end
-	}
-	ctx, expire := context.WithDeadline(ctx, x.principal.ExpiresAt)
-	return ctx, func() { expire(); end() }
+	ctx, leave := s.rechecker.join(ctx, x)
+	return ctx, func() { leave(); unlink(); cancel(nil) }
 }

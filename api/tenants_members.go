@@ -18,7 +18,7 @@ func (h tenantHandlers) memberRoutes() []Route {
 		}, h.getMember),
 		Handle("PUT", "/v1/tenants/{tenant_id}/members/{user_id}", auth.TenantManage, Meta{
 			ID: "putMember", Tag: tagTenants, Summary: "Add a member, or change its role", Also: []int{201},
-			Description: "201 for a new member. Nobody gives a role above their own, and a tenant keeps its last owner (409). " +
+			Description: "201 for a new member. Nobody gives a role above their own, an API key only roles that it holds whole and without an end, and a tenant keeps its last owner (409). " +
 				"It is in the user's tokens from the next one that is signed (docs/tenants.md).",
 		}, h.putMember),
 		Handle("DELETE", "/v1/tenants/{tenant_id}/members/{user_id}", auth.TenantManage, Meta{

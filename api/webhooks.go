@@ -27,16 +27,18 @@ func WebhookRoutes(service *webhooks.Service, log *deliveries.Service) []Route {
 	return []Route{
 		Handle("POST", "/v1/webhooks", auth.AgentManage, Meta{
 			ID: "createWebhook", Tag: tagWebhooks, Summary: "Register a webhook", Status: 201, Creates: true, Resumes: true,
+			Needs: []auth.Permission{auth.RunRead},
 			Description: "The answer holds the secret that signs what is sent. It is not shown again, except to a repetition of this request with the same `Idempotency-Key`.",
 		}, h.create),
 		Handle("GET", "/v1/webhooks", auth.AgentManage, Meta{ID: "listWebhooks", Tag: tagWebhooks, Summary: "List webhooks, newest first"}, h.list),
 		Handle("GET", "/v1/webhooks/{webhook_id}", auth.AgentManage, Meta{ID: "getWebhook", Tag: tagWebhooks, Summary: "Get a webhook"}, h.get),
-		Handle("PATCH", "/v1/webhooks/{webhook_id}", auth.AgentManage, Meta{ID: "updateWebhook", Tag: tagWebhooks, Summary: "Change a webhook"}, h.update),
+		Handle("PATCH", "/v1/webhooks/{webhook_id}", auth.AgentManage, Meta{ID: "updateWebhook", Needs: []auth.Permission{auth.RunRead}, Tag: tagWebhooks, Summary: "Change a webhook"}, h.update),
 		Handle("DELETE", "/v1/webhooks/{webhook_id}", auth.AgentManage, Meta{
 			ID: "deleteWebhook", Tag: tagWebhooks, Summary: "Remove a webhook", Description: "Deliveries that are under way to it are refused.",
 		}, h.delete),
 		Handle("POST", "/v1/webhooks/{webhook_id}/enable", auth.AgentManage, Meta{
 			ID: "enableWebhook", Tag: tagWebhooks, Summary: "Enable a webhook", Description: "What happened while it was disabled is not sent.",
+			Needs: []auth.Permission{auth.RunRead},
 		}, h.enable),
 		Handle("POST", "/v1/webhooks/{webhook_id}/disable", auth.AgentManage, Meta{
 			ID: "disableWebhook", Tag: tagWebhooks, Summary: "Disable a webhook", Description: "Deliveries that are under way to it are refused.",
@@ -47,16 +49,20 @@ func WebhookRoutes(service *webhooks.Service, log *deliveries.Service) []Route {
 		}, h.rotate),
 		Handle("POST", "/v1/webhooks/{webhook_id}/test", auth.AgentManage, Meta{
 			ID: "testWebhook", Tag: tagWebhooks, Summary: "Send a test message", Timeout: testLimit,
+			Needs: []auth.Permission{auth.RunRead},
 			Description: "Sends one signed message of the type `webhook_test`, also to a disabled webhook, and answers how that went, within ten seconds and a bit.",
 		}, h.test),
 		Handle("GET", "/v1/webhooks/{webhook_id}/deliveries", auth.AgentManage, Meta{
 			ID: "listDeliveries", Tag: tagWebhooks, Summary: "List a webhook's deliveries, newest first", Description: "They are kept for 30 days.",
+			Needs: []auth.Permission{auth.RunRead},
 		}, h.deliveries),
 		Handle("GET", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}", auth.AgentManage, Meta{
 			ID: "getDelivery", Tag: tagWebhooks, Summary: "Get a delivery with its attempts, the last first",
+			Needs: []auth.Permission{auth.RunRead},
 		}, h.delivery),
 		Handle("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", auth.AgentManage, Meta{
 			ID: "redeliver", Tag: tagWebhooks, Summary: "Deliver once more", Status: 202,
+			Needs: []auth.Permission{auth.RunRead},
 			Description: "Makes a finished delivery again, with the same `webhook-id`. Refused with 409 while it is still tried, or while the webhook is disabled.",
 		}, h.redeliver),
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/larirun/lari/activities"
@@ -28,6 +27,9 @@ type agentRun struct {
 	resolved map[uuid.UUID]bool // approvals that somebody answered
 	asking   int                // approvals that are due
 }
+
+// stopGroup names the change since which the first call of a step that fails stops the others.
+const stopGroup = "the first failure stops the group"
 
 // steps refers to the activities by name; it is never called through.
 var steps *activities.Activities
@@ -96,7 +98,7 @@ func (r *agentRun) think(ctx workflow.Context) (activities.ModelTurn, error) {
 		left := *r.in.MaxTokens - r.state.Usage.Tokens()
 		call.TokensLeft = &left
 	}
-	ctx = workflow.WithActivityOptions(ctx, r.activityOptions(ctx, fmt.Sprintf("step %d", r.state.Step)))
+	ctx = workflow.WithActivityOptions(ctx, stepOptions(r.state.Deadline.Sub(workflow.Now(ctx)), fmt.Sprintf("step %d", r.state.Step)))
 	var turn activities.ModelTurn
 	if err := workflow.ExecuteActivity(ctx, steps.CallModel, call).Get(ctx, &turn); err != nil {
 		return turn, r.failure(ctx, err, event.ErrorModel)
@@ -120,20 +122,30 @@ func (r *agentRun) act(ctx workflow.Context, calls []activities.CallRef) error {
 	began := workflow.Now(ctx)
 	var waited time.Duration
 	var failed error
+	group, stop := workflow.WithCancel(ctx)
+	fail := func(ctx workflow.Context, err error) {
+		if failed != nil || err == nil {
+			return
+		}
+		failed = err
+		if len(calls) > 1 && ctx.Err() == nil && workflow.GetVersion(ctx, stopGroup, workflow.DefaultVersion, 1) != workflow.DefaultVersion {
+			stop() // what ends the run ends its other calls, also those that wait for a human
+		}
+	}
 	all := workflow.NewWaitGroup(ctx)
 	for _, call := range calls {
 		all.Add(1)
-		workflow.Go(ctx, func(ctx workflow.Context) {
+		workflow.Go(group, func(ctx workflow.Context) {
 			defer all.Done()
 			if call.NeedsApproval {
 				approved, err := r.approve(ctx, call)
 				waited = max(waited, workflow.Now(ctx).Sub(began))
 				if err != nil || !approved {
-					failed = first(failed, err)
+					fail(ctx, err)
 					return
 				}
 			}
-			failed = first(failed, r.callTool(ctx, call, waited))
+			fail(ctx, r.callTool(ctx, call, waited))
 		})
 	}
 	all.Wait(ctx)
@@ -142,18 +154,10 @@ func (r *agentRun) act(ctx workflow.Context, calls []activities.CallRef) error {
 	return failed
 }
 
-func first(err, next error) error {
-	if err != nil {
-		return err
-	}
-	return next
-}
-
 func (r *agentRun) callTool(ctx workflow.Context, call activities.CallRef, waited time.Duration) error {
-	options := r.activityOptions(ctx, call.Name)
-	options.ScheduleToCloseTimeout += waited
-	ctx = workflow.WithActivityOptions(ctx, options)
-	in := activities.ToolCall{RunRef: r.in.RunRef, ToolCallID: call.ID, Deadline: r.state.Deadline.Add(waited)}
+	deadline := r.state.Deadline.Add(waited)
+	ctx = workflow.WithActivityOptions(ctx, stepOptions(deadline.Sub(workflow.Now(ctx)), call.Name))
+	in := activities.ToolCall{RunRef: r.in.RunRef, ToolCallID: call.ID, Deadline: deadline}
 	if err := workflow.ExecuteActivity(ctx, steps.CallTool, in).Get(ctx, nil); err != nil {
 		return r.failure(ctx, err, event.ErrorTool)
 	}
@@ -174,9 +178,12 @@ func (r *agentRun) approve(ctx workflow.Context, call activities.CallRef) (appro
 			return false, err
 		}
 	}
-	inTime, err := workflow.AwaitWithTimeout(ctx, asked.ExpiresAt.Time.Sub(workflow.Now(ctx)), func() bool { return r.resolved[asked.ApprovalID] })
-	if err != nil {
-		return false, err
+	inTime := asked.Answered // of an execution that goes back by a reset: no signal comes again
+	if !inTime {
+		inTime, err = workflow.AwaitWithTimeout(ctx, asked.ExpiresAt.Time.Sub(workflow.Now(ctx)), func() bool { return r.resolved[asked.ApprovalID] })
+		if err != nil {
+			return false, err
+		}
 	}
 	var decision runs.Decision
 	apply := activities.Apply{RunRef: r.in.RunRef, ApprovalID: asked.ApprovalID, Expire: !inTime}
@@ -187,25 +194,6 @@ func (r *agentRun) approve(ctx workflow.Context, call activities.CallRef) (appro
 		err = workflow.UpsertTypedSearchAttributes(ctx, RunStatus.ValueSet(string(runs.Running)))
 	}
 	return decision == runs.Approved, err
-}
-
-const (
-	// heartbeatTimeout is how long a dead worker goes unnoticed.
-	heartbeatTimeout = 10 * time.Second
-	// grace is what the server leaves an activity beyond the run's time limit, to record where it stood.
-	grace = 10 * time.Second
-)
-
-func (r *agentRun) activityOptions(ctx workflow.Context, summary string) workflow.ActivityOptions {
-	return workflow.ActivityOptions{
-		ScheduleToCloseTimeout: max(r.state.Deadline.Sub(workflow.Now(ctx)), 0) + grace,
-		HeartbeatTimeout:       heartbeatTimeout,
-		WaitForCancellation:    true, // what was said and billed is recorded before the run ends
-		Summary:                summary,
-		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval: 500 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second,
-		},
-	}
 }
 
 func (r *agentRun) historyIsLong(ctx workflow.Context) bool {

@@ -27,6 +27,9 @@ const (
 	ScheduleQueue    = "schedules"
 )
 
+// Queues lists the task queues.
+func Queues() []string { return []string{RunQueue, ConnectorQueue, MaintenanceQueue, ScheduleQueue} }
+
 // Names of workflow types, signals and update handlers, as histories hold them: never renamed.
 const (
 	AgentRunName     = "AgentRun"

@@ -1,10 +1,7 @@
 package workflows
 
 import (
-	"time"
-
 	"github.com/google/uuid"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/larirun/lari/activities"
@@ -23,11 +20,7 @@ func DeletionWorkflowID(tenant uuid.UUID) string { return tenant.String() + "/de
 // DeleteTenant goes on with a deletion until it is over. It holds no state: where the deletion stands, what
 // comes next and when is in the record, which the activity reads and moves on.
 func DeleteTenant(ctx workflow.Context, in activities.TenantDeletion) error {
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: 10 * time.Minute, // of one slice, whose last batch may meet a slow disk
-		HeartbeatTimeout:    heartbeatTimeout,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
-	})
+	ctx = workflow.WithActivityOptions(ctx, deletionOptions())
 	hurry := workflow.GetSignalChannel(ctx, HurrySignal)
 	for {
 		var step tenants.Step

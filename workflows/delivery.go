@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"errors"
-	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -10,18 +9,10 @@ import (
 	"github.com/larirun/lari/connectors"
 )
 
-// deliveryHorizon is how long a receiver may be away before a delivery is given up.
-const deliveryHorizon = 72 * time.Hour
-
 // DeliverEvent tells one connector of one event, for up to three days. It is a workflow of its own: it
 // outlives the run, and the Temporal UI shows its attempts.
 func DeliverEvent(ctx workflow.Context, d connectors.Delivery) error {
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		ScheduleToCloseTimeout: deliveryHorizon,
-		StartToCloseTimeout:    30 * time.Second,
-		Summary:                d.Connector,
-		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Hour},
-	})
+	ctx = workflow.WithActivityOptions(ctx, deliveryOptions(d.Connector))
 	err := workflow.ExecuteActivity(ctx, steps.Deliver, d).Get(ctx, nil)
 	var refused *temporal.ApplicationError
 	if err == nil || errors.As(err, &refused) && refused.NonRetryable() {

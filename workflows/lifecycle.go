@@ -3,7 +3,6 @@ package workflows
 import (
 	"errors"
 	"slices"
-	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
@@ -118,16 +117,6 @@ func outcome(ctx workflow.Context, err error) runs.Outcome {
 		return runs.Outcome{Status: runs.Failed, Code: code, Message: cause.Message()}
 	}
 	return runs.Outcome{Status: runs.Failed, Code: event.ErrorInternal, Message: "The run failed unexpectedly."}
-}
-
-// recordOptions are those of a local activity that records: short, and tried until it is written. While
-// Postgres is away the run waits for it.
-func recordOptions(summary string) workflow.LocalActivityOptions {
-	return workflow.LocalActivityOptions{
-		StartToCloseTimeout: 10 * time.Second,
-		Summary:             summary,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second},
-	}
 }
 
 // Plugin carries the interceptor. Clients, workers and replayers all need the same one, or histories do

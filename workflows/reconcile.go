@@ -1,9 +1,6 @@
 package workflows
 
 import (
-	"time"
-
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/larirun/lari/internal/runs"
@@ -18,12 +15,7 @@ func Reconcile(ctx workflow.Context) (runs.Pass, error) {
 			last = runs.Pass{} // another version's: look at everything again
 		}
 	}
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout:    2 * time.Minute,
-		ScheduleToCloseTimeout: 5 * time.Minute,
-		HeartbeatTimeout:       heartbeatTimeout,
-		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 15 * time.Second},
-	})
+	ctx = workflow.WithActivityOptions(ctx, passOptions())
 	var pass runs.Pass
 	err := workflow.ExecuteActivity(ctx, steps.Reconcile, last.Next(workflow.Now(ctx))).Get(ctx, &pass)
 	return pass, err

@@ -65,12 +65,7 @@ type fireSchedule struct {
 const refusedFiring = "firing_refused"
 
 func (f *fireSchedule) run(ctx workflow.Context) (FireResult, error) {
-	actx := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: 20 * time.Second,
-		WaitForCancellation: true, // it may be about to accept the run
-		Summary:             f.firing.Nominal.UTC().Format(time.RFC3339),
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
-	})
+	actx := workflow.WithActivityOptions(ctx, firingOptions(f.firing.Nominal))
 	var fired activities.Fired
 	err := workflow.ExecuteActivity(actx, steps.FireSchedule, f.firing).Get(actx, &fired)
 	switch {
@@ -133,10 +128,7 @@ func (f *fireSchedule) execute(ctx workflow.Context, r activities.ScheduledRun) 
 // stop ends what the firing has begun, and gives its end.
 func (f *fireSchedule) stop(ctx workflow.Context) (FireResult, error) {
 	dctx, _ := workflow.NewDisconnectedContext(ctx)
-	dctx = workflow.WithActivityOptions(dctx, workflow.ActivityOptions{
-		StartToCloseTimeout: 20 * time.Second, Summary: "stop",
-		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second},
-	})
+	dctx = workflow.WithActivityOptions(dctx, stopFiringOptions())
 	stop := activities.StopFiring{Firing: f.firing, Reason: "The firing of the schedule was cancelled, by the next one or in Temporal."}
 	if err := workflow.ExecuteActivity(dctx, steps.StopFiring, stop).Get(dctx, nil); err != nil {
 		return FireResult{}, err

@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"text/tabwriter"
+
+	"github.com/larirun/lari/internal/platform/fault"
 )
 
 // command is a subcommand; each lives in a file of its own.
@@ -25,14 +29,15 @@ func commands() []command {
 		{"api", "serve the HTTP API", serveAPI},
 		{"worker", "execute runs", work},
 		{"migrate", "apply the migrations that are missing", migrate},
+		{"bootstrap", "make the first tenant, its owner and an API key", bootstrap},
 		{"token", "print a token signed with the development secret", token},
 		{"run", "start, watch or cancel a run from this terminal", run},
 		{"version", "print the version", printVersion},
 	}
 }
 
-// errUsage says that the arguments were wrong and that what is right has been printed.
-var errUsage = errors.New("usage")
+// errInterrupted reports that Ctrl-C ended a run that this terminal had started.
+var errInterrupted = errors.New("interrupted")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -40,36 +45,59 @@ func main() {
 	err := dispatch(ctx, os.Args[1:])
 	stop()
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errHelp):
 	case errors.Is(err, errUsage):
 		os.Exit(2)
+	case errors.Is(err, errInterrupted):
+		os.Exit(130) // as shells report a program that Ctrl-C ended
 	default:
-		fmt.Fprintln(os.Stderr, "lari:", err)
+		fmt.Fprintln(os.Stderr, "lari:", describe(err))
 		os.Exit(1)
 	}
+}
+
+// describe returns an error as a sentence for the operator, who may see causes, without codes.
+func describe(err error) string {
+	var coded *fault.Error
+	if !errors.As(err, &coded) {
+		return err.Error()
+	}
+	cause := errors.Unwrap(coded)
+	if cause == nil {
+		return coded.Detail
+	}
+	return strings.TrimSuffix(coded.Detail, ".") + ": " + cause.Error()
 }
 
 func dispatch(ctx context.Context, args []string) error {
 	all := commands()
 	if len(args) == 0 {
-		return usage(all)
+		return errors.Join(showUsage(os.Stderr, all), errUsage)
 	}
-	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
+	name, rest := args[0], args[1:]
+	switch name {
+	case "-h", "-help", "--help", "help":
+		if len(rest) == 0 || name != "help" {
+			return showUsage(os.Stdout, all)
+		}
+		name, rest = rest[0], []string{"-h"}
+	case "-v", "-version", "--version":
+		name = "version"
+	}
+	i := slices.IndexFunc(all, func(c command) bool { return c.name == name })
 	if i < 0 {
-		return usage(all)
+		fmt.Fprintf(os.Stderr, "lari: there is no command %q\n\n", name)
+		return errors.Join(showUsage(os.Stderr, all), errUsage)
 	}
-	return all[i].run(ctx, args[1:])
+	return all[i].run(ctx, rest)
 }
 
-func usage(all []command) error {
-	out := tabwriter.NewWriter(os.Stderr, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "Usage: lari COMMAND [ARGUMENTS]; lari COMMAND -h tells more.")
+func showUsage(to io.Writer, all []command) error {
+	out := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "Usage: lari COMMAND [ARGUMENTS]; lari help COMMAND shows what it takes.")
 	fmt.Fprintln(out)
 	for _, c := range all {
 		fmt.Fprintf(out, "  %s\t%s\n", c.name, c.summary)
 	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	return errUsage
+	return out.Flush()
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -14,18 +13,6 @@ import (
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/telemetry"
 )
-
-// parse reads a subcommand's flags; it takes no further arguments.
-func parse(flags *flag.FlagSet, args []string) error {
-	if err := flags.Parse(args); err != nil {
-		return errUsage
-	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "lari %s takes no argument %q\n", flags.Name(), flags.Arg(0))
-		return errUsage
-	}
-	return nil
-}
 
 // configure reads the configuration for a role and makes the logger.
 func configure(role config.Role) (config.Config, *slog.Logger, error) {
@@ -39,16 +26,34 @@ func configure(role config.Role) (config.Config, *slog.Logger, error) {
 	return cfg, telemetry.NewLogger(os.Stderr, cfg.Log.Level, string(cfg.Log.Format)), nil
 }
 
+// configureDatabase is configure for a command that speaks to the database only: without DATABASE_URL it takes that
+// of the lari dev that runs here.
+func configureDatabase(role config.Role) (config.Config, *slog.Logger, error) {
+	cfg, err := config.Load(config.Environ(os.Environ()))
+	if err != nil {
+		return config.Config{}, nil, err
+	}
+	if cfg.DatabaseURL.Empty() {
+		if state, err := readState(cfg.DataDir); err == nil {
+			cfg.DatabaseURL, cfg.DatabaseDirectURL = config.NewURL(state.DatabaseURL), config.NewURL(state.DatabaseURL)
+		}
+	}
+	if err := cfg.Validate(role); err != nil {
+		return config.Config{}, nil, err
+	}
+	return cfg, telemetry.NewLogger(os.Stderr, cfg.Log.Level, string(cfg.Log.Format)), nil
+}
+
 func serveAPI(ctx context.Context, args []string) error {
-	return role(ctx, args, config.RoleAPI, app.Options{API: true})
+	return role(ctx, args, config.RoleAPI, app.Options{API: true}, "Serves the HTTP API until it is signalled; docs/configuration.md lists its environment.")
 }
 
 func work(ctx context.Context, args []string) error {
-	return role(ctx, args, config.RoleWorker, app.Options{Worker: true})
+	return role(ctx, args, config.RoleWorker, app.Options{Worker: true}, "Executes runs until it is signalled; docs/configuration.md lists its environment.")
 }
 
-func role(ctx context.Context, args []string, name config.Role, o app.Options) error {
-	if err := parse(flag.NewFlagSet(string(name), flag.ContinueOnError), args); err != nil {
+func role(ctx context.Context, args []string, name config.Role, o app.Options, about string) error {
+	if err := parse(newFlags(string(name), "", about), args); err != nil {
 		return err
 	}
 	cfg, log, err := configure(name)
@@ -65,7 +70,7 @@ func role(ctx context.Context, args []string, name config.Role, o app.Options) e
 }
 
 func dev(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("dev", flag.ContinueOnError)
+	flags := newFlags("dev", "", "Runs everything on this machine: Postgres, Temporal with its UI, API and worker. Ctrl-C ends it; its state stays in .lari.")
 	split := flags.Bool("split", false, "run API and worker as processes of their own, as in production")
 	if err := parse(flags, args); err != nil {
 		return err
@@ -92,7 +97,7 @@ func dev(ctx context.Context, args []string) error {
 }
 
 func migrate(ctx context.Context, args []string) error {
-	if err := parse(flag.NewFlagSet("migrate", flag.ContinueOnError), args); err != nil {
+	if err := parse(newFlags("migrate", "", "Applies the migrations that the database of DATABASE_URL lacks, each in a transaction, and prints their names."), args); err != nil {
 		return err
 	}
 	cfg, _, err := configure(config.RoleMigrate)
@@ -111,12 +116,4 @@ func migrate(ctx context.Context, args []string) error {
 		fmt.Println("nothing to apply")
 	}
 	return err
-}
-
-func printVersion(_ context.Context, args []string) error {
-	if err := parse(flag.NewFlagSet("version", flag.ContinueOnError), args); err != nil {
-		return err
-	}
-	fmt.Println(app.Version())
-	return nil
 }

@@ -84,6 +84,7 @@ type App struct {
 	apiKeys    *auth.Keys
 	audit      *audit.Service
 	models     *llm.Router
+	anchors    *audit.Anchors // nil: nothing is signed
 	activities *activities.Activities
 	migrations []postgres.Migration
 	closers    []func()
@@ -180,15 +181,20 @@ func closeQuietly(c io.Closer) { _ = c.Close() }
 
 func (a *App) joinDomains() error {
 	m := meter{a.Metrics, a.datadog}
-	a.Tenants = tenants.NewService(a.DB)
+	a.Tenants = tenants.NewService(a.DB, tenants.WithProvisioning(a.createAssistant))
 	a.Threads = threads.NewService(a.DB)
 	a.Knowledge = knowledge.NewService(a.DB)
 	a.Quotas = quotas.NewService(a.DB)
 	a.Analytics = analytics.NewService(a.DB, a.log)
 	a.keys = idempotency.New(a.DB, a.log)
-	a.audit = audit.NewService(a.DB, a.Metrics.Audit, a.log)
+	anchors, err := a.newAnchors()
+	if err != nil {
+		return err
+	}
+	a.anchors = anchors
+	a.audit = audit.NewService(a.DB, a.Metrics.Audit, anchors, a.log)
 	guarded := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP, Timeout: webhook.AttemptLimit + webhookMargin})
-	browsing := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: true, MaxRedirects: tools.HTTPGetRedirects})
+	browsing := egress.New(egress.Config{Allow: a.cfg.EgressAllow, AllowHTTP: a.cfg.EgressAllowHTTP, MaxRedirects: tools.HTTPGetRedirects})
 	a.closers = append(a.closers, guarded.Close, browsing.Close)
 	registry, err := tools.New(tools.NewCurrentTime(time.Now), tools.NewCalculator(), tools.NewHTTPGet(browsing), tools.NewKnowledgeSearch(searcher{a.Knowledge, a.Metrics.Knowledge}))
 	if err != nil {

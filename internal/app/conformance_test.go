@@ -125,7 +125,7 @@ func newTrail(t testing.TB, sabotage func(*pgtest.Database) *postgres.DB) connec
 	}
 	log := slog.New(slog.DiscardHandler)
 	service := runs.NewService(runs.Deps{DB: used, Log: runs.NewLog(used, meter{metrics: telemetry.New(telemetry.Options{})}, func(int, time.Duration) {}, log), Logger: log})
-	kept := audit.NewService(used, telemetry.New(telemetry.Options{}).Audit, log)
+	kept := audit.NewService(used, telemetry.New(telemetry.Options{}).Audit, nil, log)
 	appending, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var writing sync.WaitGroup
 	writing.Go(func() { kept.RunAppender(appending) })

@@ -12,7 +12,7 @@ import (
 // with it.
 func (a *App) joinControl() (err error) {
 	a.Control, err = control.NewService(control.Deps{
-		DB: a.DB, Runs: runCounts{a.Runs}, Engine: a.engine, Queues: []string{workflows.RunQueue, workflows.ConnectorQueue, workflows.MaintenanceQueue, workflows.ScheduleQueue},
+		DB: a.DB, Runs: runCounts{a.Runs}, Engine: a.engine, Queues: workflows.Queues(),
 		Logger: a.log,
 		Released: func(ctx context.Context, of control.Scope) {
 			if of == control.ScopePlatform {

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"github.com/larirun/lari/internal/platform/config"
 	"github.com/larirun/lari/internal/platform/devstack"
 	"github.com/larirun/lari/internal/platform/postgres"
+	"github.com/larirun/lari/workflows"
 )
 
 // Development is `lari dev`: everything on one machine. It brings Postgres and Temporal unless the
@@ -110,7 +112,7 @@ func portsAreFree(ctx context.Context, cfg config.Config) error {
 // prepare fills what a developer does not have to configure.
 func (d Development) prepare() (config.Config, error) {
 	cfg := d.Config
-	if err := os.MkdirAll(cfg.DataDir, 0o755); err != nil { //nolint:gosec // G301: the account of Postgres passes through
+	if err := devstack.MakeDataDir(cfg.DataDir); err != nil {
 		return cfg, fmt.Errorf("the data folder %s cannot be made: %w", cfg.DataDir, err)
 	}
 	cfg.Env = config.Development
@@ -124,6 +126,13 @@ func (d Development) prepare() (config.Config, error) {
 			return cfg, err
 		}
 		cfg.Auth.JWTSecret = config.NewSecret(secret)
+	}
+	if cfg.Audit.SigningKey.Empty() {
+		secret, err := DevSecret(cfg.DataDir)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Audit.SigningKey = config.NewSecret(secret)
 	}
 	return withCallbacks(cfg)
 }
@@ -194,7 +203,7 @@ func (d Development) populate(ctx context.Context, cfg config.Config) (State, er
 	defer app.Close()
 	tenant, err := app.seed(ctx)
 	if err != nil {
-		return State{}, fmt.Errorf("seed the tenant %s: %w", demoTenant, err)
+		return State{}, fmt.Errorf("seed the tenant %s: %w", DemoTenant, err)
 	}
 	state := State{
 		DatabaseURL: cfg.DatabaseURL.Reveal(), TemporalAddress: cfg.Temporal.Address, TemporalUIURL: cfg.Temporal.UIURL, Tenant: tenant.ID.String(),
@@ -243,6 +252,15 @@ func (s State) write(dataDir string) error {
 	return os.Rename(path+".new", path)
 }
 
+// runsInTemporal returns the page of the Temporal UI that lists runs alone: deliveries and maintenance outnumber them.
+func runsInTemporal(ui, namespace string) string {
+	if ui == "" {
+		return "none"
+	}
+	query := url.QueryEscape(`WorkflowType="` + workflows.AgentRunName + `"`)
+	return strings.TrimSuffix(ui, "/") + "/namespaces/" + url.PathEscape(namespace) + "/workflows?query=" + query
+}
+
 func (s State) greet(out io.Writer, cfg config.Config) {
 	model := "the built-in one (set OPENAI_API_KEY, OPENAI_BASE_URL or ANTHROPIC_API_KEY for a real one)"
 	switch {
@@ -270,5 +288,5 @@ curl -N %[1]s/v1/runs/stream -H "Authorization: Bearer $LARI_TOKEN" -H 'Content-
 
   Ctrl-C stops everything; the state stays.
 
-`, s.APIURL, s.TemporalUIURL, s.AdminURL, model, demoTenant, filepath.Join(cfg.DataDir, DevFile), s.Token)
+`, s.APIURL, runsInTemporal(s.TemporalUIURL, cfg.Temporal.Namespace), s.AdminURL, model, DemoTenant, filepath.Join(cfg.DataDir, DevFile), s.Token)
 }

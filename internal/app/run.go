@@ -117,6 +117,7 @@ func (a *App) Run(ctx context.Context, ready func(apiURL string)) error {
 	})
 	if a.options.API {
 		a.runKeys(ctx, group)
+		a.runAnchors(ctx, group)
 		group.Go(func() error { return a.runAPI(ctx, listener) })
 		group.Go(func() error {
 			a.sweepKeys(ctx)
@@ -166,6 +167,7 @@ func (a *App) server() (*api.Server, error) {
 	d := api.Deps{
 		Config: api.Config{
 			BodyLimit: int(a.cfg.Limits.BodyBytes), Timeout: a.cfg.Limits.RequestTimeout, TrustedProxies: a.cfg.TrustedProxies,
+			HSTS: a.cfg.HSTS, Origins: a.cfg.CORSOrigins,
 		},
 		Auth:   &auth.Authenticator{Verifier: a.verifier, Keys: a.apiKeys},
 		Keys:   a.keys,
@@ -179,6 +181,8 @@ func (a *App) server() (*api.Server, error) {
 		},
 		Version: Version(),
 		Log:     a.log,
+
+		Standings: a.Tenants.FindStandings,
 	}
 	if a.Metrics.On() {
 		d.Observe, d.Begin, d.End = a.Metrics.HTTP.Observe, a.Metrics.HTTP.Begin, a.Metrics.HTTP.End

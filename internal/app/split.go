@@ -85,6 +85,7 @@ func childEnvironment(cfg config.Config, extra string) []string {
 		"DATABASE_URL="+cfg.DatabaseURL.Reveal(), "DATABASE_DIRECT_URL="+cfg.DatabaseDirectURL.Reveal(),
 		"TEMPORAL_ADDRESS="+cfg.Temporal.Address, "LARI_TEMPORAL_UI_URL="+cfg.Temporal.UIURL,
 		"LARI_CALLBACK_URL="+cfg.Reconcile.CallbackURL.Reveal(), "LARI_CALLBACK_SECRET="+cfg.Reconcile.CallbackSecret.Reveal(),
+		"LARI_AUDIT_SIGNING_KEY="+cfg.Audit.SigningKey.Reveal(),
 		"SUPABASE_JWT_SECRET="+cfg.Auth.JWTSecret.Reveal(),
 		"LARI_EGRESS_ALLOW="+strings.Join(networks, ","), fmt.Sprintf("LARI_EGRESS_ALLOW_HTTP=%t", cfg.EgressAllowHTTP))
 	if extra != "" {

@@ -29,7 +29,7 @@ func (a *App) joinDeletions() error {
 		return fmt.Errorf("find the folder of exports: %w", err)
 	}
 	a.Deletion = tenants.NewDeletions(tenants.DeletionDeps{
-		DB: a.DB, Engine: a.engine, Runs: deletionRuns{a.Runs}, Auditor: deletionAuditor{a.audit}, ExportDir: folder, Logger: a.log,
+		DB: a.DB, Engine: a.engine, Runs: deletionRuns{a.Runs}, Auditor: deletionAuditor{a.audit, a.anchors}, ExportDir: folder, Logger: a.log,
 	})
 	return nil
 }
@@ -96,7 +96,17 @@ func (p deletionRuns) StopRuns(ctx context.Context, until time.Time, reason stri
 }
 
 // deletionAuditor shows the audit trail to the deletion of its tenant.
-type deletionAuditor struct{ audit *audit.Service }
+type deletionAuditor struct {
+	audit   *audit.Service
+	anchors *audit.Anchors // nil: nothing is signed
+}
+
+func (p deletionAuditor) LogErased(ctx context.Context) error {
+	if p.anchors == nil {
+		return nil
+	}
+	return p.anchors.SignTombstones(ctx)
+}
 
 func (p deletionAuditor) DeletionBegan(ctx context.Context, d tenants.Deletion) error {
 	data, err := json.Marshal(map[string]any{"deletion_id": d.ID, "requested_by": d.RequestedBy, "export": d.Export})

@@ -153,7 +153,7 @@ func TestWhatAnEntryMayBe(t *testing.T) {
 }
 
 // The guards hold for everybody: the application's roles have no right, and who has it is refused.
-func TestTheTrailIsAppendOnly(t *testing.T) {
+func TestAuditLog_IsAppendOnly(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	s, _ := open(t, db.DB)
@@ -187,16 +187,25 @@ func TestTheTrailIsAppendOnly(t *testing.T) {
 		}
 	}
 	sound(ctx, t, s, 3)
-	// A whole tenant can be taken away by a role that is none of the application's, by name.
-	other, _ := db.Tenant(t, "other")
-	fill(other, t, s, 1, 2)
-	erase := `begin; set local lari.erase_tenant = '` + tenant.String() + `'; `
-	_, err := conn.Exec(t.Context(), erase+`delete from audit_logs`)
-	refused("the other tenant's rows as well", err)
-	_, _ = conn.Exec(t.Context(), `rollback`)
-	if _, err = conn.Exec(t.Context(), erase+`delete from audit_logs where tenant_id = '`+tenant.String()+`'; delete from audit_heads where tenant_id = '`+
-		tenant.String()+`'; delete from tenants where id = '`+tenant.String()+`'; commit`); err != nil {
-		t.Error(err)
+	// What a caller can set or nest opens nothing: not the owner's setting, not a trigger of its own.
+	for _, role := range []string{"none", "service_role", "authenticated"} {
+		for _, sql := range []string{
+			`set local lari.erase_tenant = '` + tenant.String() + `'; set local role ` + role + `; delete from audit_logs where tenant_id = '` + tenant.String() + `'`,
+			`create temporary table nest (id int); grant insert on nest to public;
+				create function pg_temp.nested() returns trigger language plpgsql as $$ begin
+					update public.audit_heads set position = position + 1, hash = decode(repeat('11', 32), 'hex'); return new; end $$;
+				create trigger nested before insert on nest for each row execute function pg_temp.nested();
+				set local role ` + role + `; insert into nest values (1)`,
+		} {
+			_, err := conn.Exec(t.Context(), `begin; select set_config('request.jwt.claims', '{"lari_writer":true,"app_metadata":{"tenant_id":"`+tenant.String()+`"}}', true); `+sql)
+			refused(role+": "+sql, err)
+			_, _ = conn.Exec(t.Context(), `rollback`)
+		}
 	}
-	sound(other, t, s, 2)
+	for _, role := range []string{"authenticated", "service_role", "anon"} {
+		_, err := conn.Exec(t.Context(), `begin; set local role `+role+`; create temporary table mine (id int)`)
+		refused(role+" makes a temporary table", err)
+		_, _ = conn.Exec(t.Context(), `rollback`)
+	}
+	sound(ctx, t, s, 3)
 }

@@ -6,7 +6,7 @@
 //
 // The database makes the links: a trigger locks the tenant's head, puts the row behind it and moves the
 // head, so no writer can fork a chain or leave a hole, whatever it sends. Grants and triggers refuse to
-// change or remove a row. Verify computes the same hashes in Go and names the first link that is broken;
+// change or remove a row. Anchors are signed copies of heads outside of the database, for what its owner could do. Verify computes the same hashes in Go and names the first link that is broken;
 // docs/audit.md says how an outsider does the same with an export.
 //
 // Entries of many tenants are committed together (stream.Appender), tenants always in the order of their

@@ -29,6 +29,7 @@ type Service struct {
 	store    store
 	appender *stream.Appender[addition]
 	observer Observer
+	anchors  *Anchors // nil: nothing is anchored
 	log      *slog.Logger
 }
 
@@ -39,9 +40,9 @@ type addition struct {
 	entry  Entry
 }
 
-// NewService makes the service. Its owner calls RunAppender.
-func NewService(db *postgres.DB, observer Observer, log *slog.Logger) *Service {
-	s := &Service{store: store{db}, observer: observer, log: log}
+// NewService makes the service. Its owner calls RunAppender. anchors may be nil.
+func NewService(db *postgres.DB, observer Observer, anchors *Anchors, log *slog.Logger) *Service {
+	s := &Service{store: store{db}, observer: observer, anchors: anchors, log: log}
 	s.appender = stream.NewAppender(s.flush)
 	return s
 }

@@ -30,7 +30,7 @@ func (c *counter) Lost(n int)                      { c.lost.Add(int64(n)) }
 func open(t testing.TB, db *postgres.DB) (*audit.Service, *counter) {
 	t.Helper()
 	seen := &counter{}
-	s := audit.NewService(db, seen, slog.New(slog.DiscardHandler))
+	s := audit.NewService(db, seen, nil, slog.New(slog.DiscardHandler))
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { s.RunAppender(ctx) })

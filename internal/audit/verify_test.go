@@ -100,7 +100,7 @@ func TestAnAnchorFindsWhatTheDatabaseNoLongerKnows(t *testing.T) {
 	kept := sound(ctx, t, s, 9)
 	check := func(valid bool, position int64) {
 		t.Helper()
-		v, err := s.Verify(ctx, &audit.Anchor{Position: kept.Position, Hash: kept.Hash})
+		v, err := s.Verify(ctx, &audit.KnownLink{Position: kept.Position, Hash: kept.Hash})
 		if err != nil || v.Valid != valid || !valid && (v.Broken.Fault != audit.FaultAnchor || v.Broken.Position != position) {
 			t.Errorf("judged %+v, broken: %+v, error %v", v, v.Broken, err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/larirun/lari/internal/control"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/scope"
+	"github.com/larirun/lari/tests/pace"
 )
 
 // The stricter of the two settings holds, as lari.admit_run weighs them.
@@ -265,9 +266,9 @@ func TestTheEngineIsAway(t *testing.T) {
 	w := newWorld(t)
 	ctx, _ := w.database.Tenant(t, "a")
 	w.away.Store(true)
-	began := time.Now()
+	began := pace.Start(t)
 	d := w.daemon(ctx, t)
-	if took := time.Since(began); took > 4*time.Second {
+	if took := began.Took(); took > 4*time.Second {
 		t.Errorf("it took %s", took)
 	}
 	if d.Engine.Reachable || d.Engine.Unavailable == "" || d.Workers.Unavailable == "" || d.TaskQueues[0].Unavailable == "" || d.Schedules.Unavailable == "" {

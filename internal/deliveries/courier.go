@@ -34,6 +34,8 @@ type courier struct {
 	log      *slog.Logger
 	queue    chan Key
 	doubtful chan Key
+	// Where the search goes on: what cannot be handed over must not stand in front of the rest for ever.
+	after, afterDoubtful place
 }
 
 func newCourier(s store, engine Engine, log *slog.Logger) *courier {
@@ -105,21 +107,19 @@ func gather(keys []Key, queue <-chan Key, limit int) []Key {
 
 // search hands over what a process posted that died, or while the engine was away.
 func (c *courier) search(system context.Context) error {
-	forgotten, err := c.store.unhanded(system, searchOlder, searchPage)
+	if len(c.doubtful) == 0 { // else they are in it, or their turn comes after those
+		slow, next, err := c.store.unhanded(system, searchOlder, true, c.afterDoubtful, searchPage)
+		if err != nil {
+			return err
+		}
+		c.afterDoubtful = next
+		c.offer(slow)
+	}
+	urgent, next, err := c.store.unhanded(system, searchOlder, false, c.after, searchPage)
 	if err != nil {
 		return err
 	}
-	var urgent, slow []Key
-	for _, k := range forgotten {
-		if k.doubtful {
-			slow = append(slow, k)
-		} else {
-			urgent = append(urgent, k)
-		}
-	}
-	if len(c.doubtful) == 0 { // else they are in it, or their turn comes after those
-		c.offer(slow)
-	}
+	c.after = next
 	return c.hand(system, urgent)
 }
 

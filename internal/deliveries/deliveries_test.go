@@ -145,10 +145,11 @@ func TestADeliveryFromItsFirstAttemptToItsLast(t *testing.T) {
 	if _, err := r.Redeliver(r.ctx, endpoint, d.ID); err != nil {
 		t.Fatal(err)
 	}
-	if again := r.next(t, 1)[0]; again.String() != k.String() {
-		t.Errorf("redelivered %s, want %s", again, k)
+	again := r.next(t, 1)[0]
+	if again.String() != k.String() || again.Round != 2 {
+		t.Errorf("redelivered %s in round %d, want %s", again, again.Round, k)
 	}
-	must(t, r.GiveUp(r.ctx, k))
+	must(t, r.GiveUp(r.ctx, again))
 	if d, _, err := r.Find(r.ctx, endpoint, d.ID); err != nil || d.Status != deliveries.Failed {
 		t.Errorf("%+v, error %v", d, err)
 	}

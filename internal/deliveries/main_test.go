@@ -31,6 +31,9 @@ type rig struct {
 
 	mu   sync.Mutex
 	away bool
+	// refuses says which deliveries the engine does not take, and hold is called before it takes one; nil: none, nothing.
+	refuses func(deliveries.Key) bool
+	hold    func(deliveries.Key)
 }
 
 func start(t *testing.T) *rig {
@@ -51,8 +54,11 @@ var errAway = errors.New("the engine is away")
 func (r *rig) Deliver(_ context.Context, k deliveries.Key) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.away {
+	if r.away || r.refuses != nil && r.refuses(k) {
 		return errAway
+	}
+	if r.hold != nil {
+		r.hold(k)
 	}
 	r.taken <- k
 	return nil

@@ -104,15 +104,15 @@ func (s store) record(ctx context.Context, k Key, a Attempt, led Status) error {
 		with changed as (
 			update deliveries set attempts = attempts + 1, error = $5, status = $6,
 				finished_at = case when $6 = 'pending' then null else $7::timestamptz + $8 * interval '1 millisecond' end
-			where `+ofKey+` and status = 'pending' returning tenant_id, id, attempts)
+			where `+ofKey+` and round = $11 and status = 'pending' returning tenant_id, id, attempts)
 		insert into delivery_attempts (tenant_id, delivery_id, n, at, duration_ms, status_code, error, response)
 		select tenant_id, id, attempts, $7, $8, $9, $5, $10 from changed`,
-		k.args(a.Error, string(led), a.At, a.DurationMS, a.StatusCode, a.Response)...)
+		k.args(a.Error, string(led), a.At, a.DurationMS, a.StatusCode, a.Response, k.Round)...)
 	return err
 }
 
 func (s store) giveUp(ctx context.Context, k Key) error {
-	_, err := s.db.Exec(ctx, `update deliveries set status = 'failed', finished_at = now() where `+ofKey+` and status = 'pending'`, k.args()...)
+	_, err := s.db.Exec(ctx, `update deliveries set status = 'failed', finished_at = now() where `+ofKey+` and round = $5 and status = 'pending'`, k.args(k.Round)...)
 	return err
 }
 
@@ -161,31 +161,45 @@ func (s store) reopen(ctx context.Context, endpoint, id uuid.UUID) (d Delivery, 
 	return d, reopened, existing(found, err)
 }
 
-// unhanded gives pending deliveries of every tenant that the engine does not have yet.
-func (s store) unhanded(ctx context.Context, older time.Duration, limit int) ([]Key, error) {
-	return postgres.All(ctx, s.db, `select tenant_id, run_id, seq, connector, endpoint_id, round, `+doubtful+` from deliveries
-		where handed_at is null and status = 'pending' and created_at < now() - $1::interval order by created_at limit $2`,
-		[]any{older, limit}, func(row pgx.CollectableRow) (Key, error) {
-			var k Key
-			err := row.Scan(&k.TenantID, &k.RunID, &k.Seq, &k.Connector, &k.EndpointID, &k.Round, &k.doubtful)
-			return k, err
-		})
+// place is where a search stands among the deliveries that the engine does not have; zero: at the oldest.
+type place struct {
+	at time.Time
+	id uuid.UUID
 }
 
+// unhanded returns pending deliveries of every tenant that the engine does not have yet, those to endpoints that failed the
+// last time or the others, the oldest after a place first, and the place of the next page: zero after the last.
+func (s store) unhanded(ctx context.Context, older time.Duration, failing bool, after place, limit int) ([]Key, place, error) {
+	var next place
+	keys, err := postgres.All(ctx, s.db, `select tenant_id, run_id, seq, connector, endpoint_id, round, created_at, id from deliveries
+		where handed_at is null and status = 'pending' and created_at < now() - $1::interval and (created_at, id) > ($2, $3) and `+doubtful+` = $4
+		order by created_at, id limit $5`,
+		[]any{older, after.at, after.id, failing, limit}, func(row pgx.CollectableRow) (Key, error) {
+			k := Key{doubtful: failing}
+			err := row.Scan(&k.TenantID, &k.RunID, &k.Seq, &k.Connector, &k.EndpointID, &k.Round, &next.at, &next.id)
+			return k, err
+		})
+	if len(keys) < limit {
+		next = place{}
+	}
+	return keys, next, err
+}
+
+// markHanded notes that the engine has the deliveries. A later round that has begun meanwhile is another delivery to it.
 func (s store) markHanded(ctx context.Context, keys []Key) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	n := len(keys)
-	runs, seqs, names, endpoints := make([]uuid.UUID, n), make([]int64, n), make([]string, n), make([]*uuid.UUID, n)
+	runs, seqs, names, endpoints, rounds := make([]uuid.UUID, n), make([]int64, n), make([]string, n), make([]*uuid.UUID, n), make([]int, n)
 	for i, k := range keys {
-		runs[i], seqs[i], names[i], endpoints[i] = k.RunID, k.Seq, k.Connector, k.EndpointID
+		runs[i], seqs[i], names[i], endpoints[i], rounds[i] = k.RunID, k.Seq, k.Connector, k.EndpointID, k.Round
 	}
 	_, err := s.db.Exec(ctx, `
 		update deliveries d set handed_at = now()
-		from unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[]) as k (run_id, seq, connector, endpoint_id)
-		where d.run_id = k.run_id and d.seq = k.seq and d.connector = k.connector and d.endpoint_id is not distinct from k.endpoint_id`,
-		runs, seqs, names, endpoints)
+		from unnest($1::uuid[], $2::bigint[], $3::text[], $4::uuid[], $5::int[]) as k (run_id, seq, connector, endpoint_id, round)
+		where d.round = k.round and d.run_id = k.run_id and d.seq = k.seq and d.connector = k.connector and d.endpoint_id is not distinct from k.endpoint_id`,
+		runs, seqs, names, endpoints, rounds)
 	return err
 }
 

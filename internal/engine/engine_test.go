@@ -18,6 +18,7 @@ import (
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 	"github.com/larirun/lari/workflows"
 )
 
@@ -334,11 +335,11 @@ func TestAServerThatIsAway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			began := time.Now()
+			began := pace.Start(t)
 			if err := call(); !fault.Is(err, fault.Unavailable) {
 				t.Errorf("%v", err)
 			}
-			if took := time.Since(began); took > 15*time.Second {
+			if took := began.Took(); took > 15*time.Second {
 				t.Errorf("took %s: a caller waits", took)
 			}
 		})

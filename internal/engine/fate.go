@@ -37,6 +37,9 @@ func (e *Engine) FindFate(ctx context.Context, tenant, run uuid.UUID) (runs.Fate
 	}
 	info := d.GetWorkflowExecutionInfo()
 	fate := runs.Fate{Ending: fateOf(d)}
+	if t := d.GetWorkflowExtendedInfo().GetLastResetTime(); t.IsValid() {
+		fate.ResetAt = t.AsTime()
+	}
 	if fate.Ending == runs.EndingTerminated {
 		fate.Reason, err = e.whyTerminated(ctx, id, info.GetExecution().GetRunId())
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -49,52 +50,61 @@ func (e *Engine) HurryDeletion(ctx context.Context, tenant uuid.UUID) error {
 	return ignoreEnded(e.client.SignalWorkflow(ctx, workflows.DeletionWorkflowID(tenant), "", workflows.HurrySignal, nil))
 }
 
-// endPage bounds how many schedules or workflows are ended by one call.
+// endPage is how many schedules or workflows one request lists.
 const endPage = 200
 
-// EndSchedules removes the schedules that carry the tenant's search attribute.
+// EndSchedules removes the schedules that carry the tenant's search attribute. One that cannot be removed is an error, and
+// does not keep the others.
 func (e *Engine) EndSchedules(ctx context.Context, tenant uuid.UUID) error {
 	list, err := e.client.ScheduleClient().List(ctx, client.ScheduleListOptions{PageSize: endPage, Query: ofTenant(tenant)})
 	if err != nil {
 		return translate(err)
 	}
+	var failed error
 	for list.HasNext() {
 		s, err := list.Next()
 		if err != nil {
-			return translate(err)
+			return errors.Join(failed, translate(err))
 		}
-		if err := ignoreEnded(e.client.ScheduleClient().GetHandle(ctx, s.ID).Delete(ctx)); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, ignoreEnded(e.client.ScheduleClient().GetHandle(ctx, s.ID).Delete(ctx)))
 	}
-	return nil
+	return failed
 }
 
-// EndWorkflows terminates a page of the tenant's open workflows, all but its deletion, and gives their number.
-func (e *Engine) EndWorkflows(ctx context.Context, tenant uuid.UUID) (int, error) {
-	page, err := e.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: e.namespace, PageSize: endPage, Query: ofTenant(tenant) + " AND ExecutionStatus = 'Running'",
-	})
-	if err != nil {
-		return 0, translate(err)
-	}
-	ended := 0
-	for _, info := range page.GetExecutions() {
-		at := info.GetExecution()
-		if at.GetWorkflowId() == workflows.DeletionWorkflowID(tenant) {
-			continue
+// EndWorkflows terminates the tenant's open workflows, all but its deletion, and returns how many it found open. It
+// reads the list to its end, or until a time: then the number is at least one. What cannot be terminated is an error,
+// and does not keep the others.
+func (e *Engine) EndWorkflows(ctx context.Context, tenant uuid.UUID, until time.Time) (ended int, failed error) {
+	var next []byte
+	for {
+		page, err := e.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+			Namespace: e.namespace, PageSize: endPage, NextPageToken: next, Query: ofTenant(tenant) + " AND ExecutionStatus = 'Running'",
+		})
+		if err != nil {
+			return ended, errors.Join(failed, translate(err))
 		}
-		err := e.client.TerminateWorkflow(ctx, at.GetWorkflowId(), at.GetRunId(), "The tenant is being deleted.")
-		var missing *serviceerror.NotFound
-		switch {
-		case errors.As(err, &missing): // it has ended meanwhile
-			continue
-		case err != nil:
-			return ended, translate(err)
+		for _, info := range page.GetExecutions() {
+			at := info.GetExecution()
+			if at.GetWorkflowId() == workflows.DeletionWorkflowID(tenant) {
+				continue
+			}
+			err := e.client.TerminateWorkflow(ctx, at.GetWorkflowId(), at.GetRunId(), "The tenant is being deleted.")
+			var missing *serviceerror.NotFound
+			switch {
+			case errors.As(err, &missing): // it has ended meanwhile: the list lags behind
+			case err != nil:
+				failed = errors.Join(failed, translate(err))
+			default:
+				ended++
+			}
+			if time.Now().After(until) {
+				return max(ended, 1), failed
+			}
 		}
-		ended++
+		if next = page.GetNextPageToken(); len(next) == 0 || ctx.Err() != nil {
+			return ended, errors.Join(failed, ctx.Err())
+		}
 	}
-	return ended, nil
 }
 
 func ofTenant(tenant uuid.UUID) string {

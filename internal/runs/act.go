@@ -10,19 +10,24 @@ import (
 )
 
 // BeginCall says that a tool begins and gives the call with its run. A call that has its result already
-// is given back as it is.
+// is given back as it is. Begun again, after a crash or a failure, it counts another try and says nothing more. A run
+// that has ended makes no call: fault.RunFinal.
 func (s *Service) BeginCall(ctx context.Context, run, call uuid.UUID) (Run, ToolCall, error) {
 	var c ToolCall
 	r, events, err := s.change(ctx, run, func(ctx context.Context, r *Run) (drafts []event.Draft, err error) {
-		if c, err = s.lockCall(ctx, *r, call); err != nil || c.Status != ToolPending {
+		if c, err = s.lockCall(ctx, *r, call); err != nil || c.Status.Ended() {
 			return nil, err
 		}
 		if r.Status.Final() {
 			return nil, fault.New(fault.RunFinal, "The run has ended: it is %s.", r.Status)
 		}
-		at := now()
-		c.Status, c.StartedAt = ToolRunning, &at
-		if err := s.store.updateCall(ctx, c); err != nil {
+		begun := c.Status == ToolRunning
+		if !begun {
+			at := now()
+			c.Status, c.StartedAt = ToolRunning, &at
+		}
+		c.Tries++
+		if err := s.store.updateCall(ctx, c); err != nil || begun {
 			return nil, err
 		}
 		return []event.Draft{

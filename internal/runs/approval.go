@@ -50,6 +50,14 @@ func (a *Approval) Resolve(d Decision, arguments *string, reason, by string, at 
 	return true, nil
 }
 
+// unanswered reports whether the run ended before anybody answered and before the time to answer was over.
+func (a *Approval) unanswered(r Run) bool {
+	if a.Decision == Expired && a.ResolvedAt != nil && r.FinishedAt != nil {
+		return !a.ResolvedAt.Before(r.FinishedAt.Time) // it was closed with the run
+	}
+	return a.Decision == ApprovalPending
+}
+
 func sameText(a, b *string) bool {
 	if a == nil || b == nil {
 		return a == b

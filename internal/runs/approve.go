@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/larirun/lari/internal/event"
+	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/scope"
 )
@@ -79,7 +80,7 @@ func (s *Service) Resolve(ctx context.Context, run, approval uuid.UUID, answer A
 		if a, err = s.store.lockApproval(ctx, run, approval); err != nil {
 			return nil, err
 		}
-		if r.Status.Final() && a.Decision == ApprovalPending { // an answer that was given is still the answer
+		if r.Status.Final() && a.unanswered(*r) { // an answer that was given is still the answer
 			return nil, fault.New(fault.RunFinal, "The run has ended: it is %s.", r.Status)
 		}
 		changed, err := a.Resolve(answer.Decision, arguments, answer.Reason, scope.From(ctx).Actor, now())
@@ -107,12 +108,16 @@ func (s *Service) signalApproval(ctx context.Context, tenant, run, approval uuid
 
 // ApplyApproval makes an answer take effect: edited arguments enter the call, a refusal becomes the
 // call's result, and the run goes on once nothing else waits. expire closes a question that nobody
-// answered; an answer that came at the last moment stands. The decision is given; pending: still none.
+// answered; an answer that came at the last moment stands. The decision is given; pending: still none. Of a run that
+// has ended no answer takes effect: fault.RunFinal.
 func (s *Service) ApplyApproval(ctx context.Context, run, approval uuid.UUID, expire bool) (Decision, error) {
 	var a Approval
 	r, events, err := s.change(ctx, run, func(ctx context.Context, r *Run) (drafts []event.Draft, err error) {
-		if a, err = s.store.lockApproval(ctx, run, approval); err != nil || r.Status.Final() {
+		if a, err = s.store.lockApproval(ctx, run, approval); err != nil {
 			return nil, err
+		}
+		if r.Status.Final() { // whoever asks is about to make the call
+			return nil, fault.New(fault.RunFinal, "The run has ended: it is %s.", r.Status)
 		}
 		if a.Decision == ApprovalPending {
 			if !expire {
@@ -142,6 +147,20 @@ func (s *Service) ApplyApproval(ctx context.Context, run, approval uuid.UUID, ex
 		return "", err
 	}
 	return a.Decision, s.announce(ctx, r, events)
+}
+
+// closeApprovals closes the questions of a run that ends, within the transaction that ends it: nobody is to answer
+// one of a run that does nothing any more. Only a run that waits has open ones.
+func (s *Service) closeApprovals(ctx context.Context, r Run, at clock.Time) ([]event.Draft, error) {
+	if r.Status != Waiting {
+		return nil, nil
+	}
+	closed, err := s.store.expireApprovals(ctx, r.ID, "the run ended before anybody answered", at)
+	drafts := make([]event.Draft, 0, len(closed))
+	for _, a := range closed {
+		drafts = append(drafts, a.resolved())
+	}
+	return drafts, err
 }
 
 func (s *Service) apply(ctx context.Context, a Approval) ([]event.Draft, error) {

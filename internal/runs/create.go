@@ -34,7 +34,12 @@ func (s *Service) asked(ctx context.Context, in NewRun) (Run, error) {
 
 func (s *Service) resolveAgent(ctx context.Context, ref string) (AgentRef, error) {
 	agent, err := s.Agents.ResolveAgent(ctx, ref)
-	if fault.Is(err, fault.NotFound) {
+	switch {
+	case !fault.Is(err, fault.NotFound):
+	case ref == DefaultAgent:
+		err = fault.InvalidField("agent", "exists",
+			`is absent or %[1]s, and this tenant has no agent %[1]s: name another one, or make it with POST /v1/agents {"slug": "%[1]s", "name": "Assistant"}`, ref)
+	default:
 		err = fault.InvalidField("agent", "exists", "names no agent of this tenant")
 	}
 	if err == nil {

@@ -37,10 +37,14 @@ func (e Ending) Ended() bool { return e != EndingOpen && e != EndingStuck }
 // announcement.
 func (e Ending) killed() bool { return e == EndingTerminated || e == EndingTimedOut || e == EndingGone }
 
+// lost reports whether the workflow is gone although nobody ended it and it did not end by itself as it should.
+func (e Ending) lost() bool { return e == EndingFailed || e == EndingGone }
+
 // Fate is how a workflow ended, and why.
 type Fate struct {
-	Ending Ending
-	Reason string // as whoever ended it gave it; "" for none
+	Ending  Ending
+	Reason  string    // as whoever ended it gave it; "" for none
+	ResetAt time.Time // when the workflow was last reset, by the engine's clock; zero: never
 }
 
 // Closed is a workflow that the engine lists as closed. A run may have several: one that was reset left a
@@ -66,6 +70,12 @@ func (f Fate) outcome(r Run) Outcome {
 		}
 		return Outcome{Status: Failed, Code: code, Message: message}
 	}
+	switch {
+	case r.Status == Queued && f.Ending.lost():
+		return failed(event.ErrorNotStarted, "The run could not be started: its workflow was lost in Temporal before it began, again and again.")
+	case f.Ending != EndingTerminated && f.Ending != EndingCancelled && r.answered():
+		return Outcome{Status: Completed} // only its end was not recorded
+	}
 	switch f.Ending {
 	case EndingTerminated:
 		return failed(event.ErrorTerminated, "The run was terminated in Temporal.")
@@ -76,9 +86,6 @@ func (f Fate) outcome(r Run) Outcome {
 	case EndingCancelled:
 		return Outcome{Status: Cancelled, Message: f.Reason}
 	case EndingCompleted:
-		if r.Status == Running && r.IntakeClosed && r.Output != nil { // the answer stands, only its end was not recorded
-			return Outcome{Status: Completed}
-		}
 		return failed(event.ErrorInternal, "The run's workflow ended in Temporal without a record of its end.")
 	case EndingFailed, EndingOpen, EndingStuck:
 	}

@@ -27,8 +27,8 @@ type NewRun struct {
 	TimeoutSeconds *int                       `json:"timeout_seconds,omitempty" validate:"omitempty,min=1,max=86400" description:"Time limit of the run. Default: the agent's."`
 	Budget         *Budget                    `json:"budget,omitempty" description:"Limits of this run. Default: the agent's."`
 	AfterSeconds   int                        `json:"after_seconds,omitempty" validate:"min=0,max=2592000" description:"Seconds to wait before the run begins, up to 30 days."`
-	OnBusy         OnBusy                     `json:"on_busy,omitempty" validate:"omitempty,oneof=reject enqueue interrupt rollback" enum:"reject,enqueue,interrupt,rollback" default:"reject" description:"What to do when the thread has an active run: refuse this one (409), let it wait for its turn, stop the others and keep what they said, or stop them and take their messages from the thread."`
-	WebhookURL     string                     `json:"webhook_url,omitempty" validate:"max=2048" description:"Is told how the run ended."`
+	OnBusy         OnBusy                     `json:"on_busy,omitempty" validate:"omitempty,oneof=reject enqueue interrupt rollback" permission:"run:update" permission_if:"interrupt rollback" enum:"reject,enqueue,interrupt,rollback" default:"reject" description:"What to do when the thread has an active run: refuse this one (409), let it wait for its turn, stop the others and keep what they said, or stop them and take their messages from the thread."`
+	WebhookURL     string                     `json:"webhook_url,omitempty" validate:"max=2048" permission:"run:read" description:"Is told how the run ended."`
 }
 
 // Budget bounds what a run may consume. What is absent falls back to the agent's limit.
@@ -38,11 +38,12 @@ type Budget struct {
 	MaxSteps   *int    `json:"max_steps,omitempty" validate:"omitempty,min=1,max=100" description:"Turns of think and act."`
 }
 
-const defaultAgent = "assistant"
+// DefaultAgent is the slug of the agent of a run that names none.
+const DefaultAgent = "assistant"
 
 func (n NewRun) agent() string {
 	if n.Agent == "" {
-		return defaultAgent
+		return DefaultAgent
 	}
 	return n.Agent
 }

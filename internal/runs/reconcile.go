@@ -21,6 +21,8 @@ const (
 	overlap     = 2 * time.Minute  // windows overlap by more than the engine's listing lags behind
 	lookback    = 24 * time.Hour   // of the very first pass
 	untoldAge   = 20 * time.Second // younger ones are being told by whoever recorded them
+
+	lenientAfter = 4 // attempts at a pass that failed: Temporal lists, so it is there
 )
 
 // Pass is where the reconciler stands between two passes.
@@ -30,6 +32,9 @@ type Pass struct {
 	Found  Found     `json:"found,omitzero"` // by this pass
 	Begun  time.Time `json:"begun"`          // by the engine's clock
 	Read   bool      `json:"read,omitzero"`  // the window has been read to its end
+	// Lenient: what fails for single closed workflows does not fail the pass.
+	Lenient bool  `json:"lenient,omitzero"`
+	Untold  Place `json:"untold,omitzero"` // the last end that the connectors were told, or should have been; zero: begin with the oldest
 }
 
 // Found counts what a pass found.
@@ -41,7 +46,7 @@ type Found struct {
 
 // Next is the pass that follows at a time of the engine's clock.
 func (p Pass) Next(at time.Time) Pass {
-	next := Pass{Window: p.Window, After: p.After, Begun: at}
+	next := Pass{Window: p.Window, After: p.After, Untold: p.Untold, Begun: at}
 	switch {
 	case p.Begun.IsZero():
 		next.Window = Window{From: at.Add(-lookback), Until: at}
@@ -52,11 +57,13 @@ func (p Pass) Next(at time.Time) Pass {
 }
 
 // Retried is the pass as it is tried for the n-th time, from 1. What fails may be its place in the list, which
-// Temporal need not know for ever: in the end the window is read from its beginning.
+// Temporal need not know for ever: in the end the window is read from its beginning. Or it is a single workflow, which
+// must not keep the reconciler from all others: then it is left to the comparison, one by one.
 func (p Pass) Retried(n int) Pass {
 	if n > 2 {
 		p.Window.Cursor = ""
 	}
+	p.Lenient = n > lenientAfter
 	return p
 }
 
@@ -90,15 +97,19 @@ func (s *Service) pass(system context.Context, p Pass) (Pass, error) {
 	return p, s.compareOldest(system, &p)
 }
 
+// tellUntold makes up for a page of announcements, in turn. What fails stays owed, and does not keep the pass from the rest.
 func (s *Service) tellUntold(system context.Context, p *Pass) error {
-	untold, err := s.store.untold(system, untoldAge, untoldPage)
+	untold, err := s.store.untold(system, untoldAge, p.Untold, untoldPage)
 	if err != nil {
 		return err
+	}
+	if p.Untold = (Place{}); len(untold) == untoldPage {
+		p.Untold = untold[len(untold)-1].place
 	}
 	for _, r := range untold {
 		ctx := onBehalf(system, r.tenant, r.requestID)
 		if err := s.tellAll(ctx, r.id); err != nil {
-			if retryable(err) {
+			if system.Err() != nil {
 				return err
 			}
 			s.Logger.ErrorContext(ctx, "the connectors could not be told of a run's end", "run_id", r.id, "error", err)
@@ -127,8 +138,14 @@ func (s *Service) followClosed(system context.Context, p *Pass) error {
 		if err != nil {
 			return err
 		}
-		if err := s.settleAll(system, drifted, p); err != nil {
-			return err
+		if failed, err := s.settleAll(system, drifted, p); err != nil {
+			if !p.Lenient || system.Err() != nil {
+				return err
+			}
+			if err := s.oweEnds(system, failed); err != nil {
+				return err
+			}
+			s.Logger.WarnContext(system, "closed workflows could not be followed, and are left to the comparison", "error", err)
 		}
 		if p.Window.Cursor = next; next == "" {
 			p.Read = true
@@ -146,12 +163,32 @@ func (s *Service) compareOldest(system context.Context, p *Pass) error {
 	if p.After = uuid.Nil; len(page) == oldestPage {
 		p.After = page[len(page)-1].id
 	}
-	return s.settleAll(system, page, p)
+	// It comes by again: what fails for some runs must not keep the pass, and all that follow it, from the others.
+	if _, err := s.settleAll(system, page, p); err != nil {
+		if system.Err() != nil {
+			return err
+		}
+		s.Logger.WarnContext(system, "runs could not be compared with their workflows yet", "error", err)
+	}
+	return nil
 }
 
-// settleAll settles runs side by side. What fails for one does not keep it from the others; only a part
-// that is away ends the pass.
-func (s *Service) settleAll(system context.Context, all []suspect, p *Pass) error {
+// oweEnds notes that the ends of runs are to be announced whose workflows could not be looked at: perhaps once more.
+func (s *Service) oweEnds(system context.Context, all []suspect) error {
+	for _, r := range all {
+		if !r.status.Final() {
+			continue // the comparison ends it
+		}
+		if _, err := s.store.oweEnd(onBehalf(system, r.tenant, r.requestID), r.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleAll settles runs side by side. What fails for one does not keep it from the others. It returns those that failed
+// because a part was away.
+func (s *Service) settleAll(system context.Context, all []suspect, p *Pass) (failed []suspect, err error) {
 	endings := make([]Ending, len(all))
 	away := make([]error, len(all))
 	var group errgroup.Group
@@ -183,5 +220,10 @@ func (s *Service) settleAll(system context.Context, all []suspect, p *Pass) erro
 			p.Found.Closed++
 		}
 	}
-	return errors.Join(away...)
+	for i, err := range away {
+		if err != nil {
+			failed = append(failed, all[i])
+		}
+	}
+	return failed, errors.Join(away...)
 }

@@ -14,12 +14,16 @@ import (
 // again with the same arguments, after a crash or a lost answer, and then changes nothing.
 
 // Started records that the workflow has begun. It gives the run as it is: one that ended before
-// (cancelled in the queue) must not be executed.
+// (cancelled in the queue) must not be executed. Neither must one that is held, which no workflow of its own was
+// started for: whoever asks is that of a run of the same id that was taken back (fault.Conflict).
 func (s *Service) Started(ctx context.Context, id uuid.UUID) (Run, error) {
 	var early []LiveMessage
 	r, events, err := s.change(ctx, id, func(_ context.Context, r *Run) ([]event.Draft, error) {
 		if r.Status != Queued {
 			return nil, nil
+		}
+		if r.Held != nil {
+			return nil, fault.New(fault.Conflict, "The run is held: its workflow is started when nothing holds it any more.")
 		}
 		drafts, err := r.Start(now())
 		for _, m := range early {
@@ -51,11 +55,16 @@ func (s *Service) Finished(ctx context.Context, id uuid.UUID, o Outcome) (Run, e
 		if err := s.free(ctx, r.ID); err != nil {
 			return nil, err
 		}
-		drafts, err := r.Finish(o, output, now())
+		at := now()
+		closed, err := s.closeApprovals(ctx, *r, at)
+		if err != nil {
+			return nil, err
+		}
+		end, err := r.Finish(o, output, at)
 		if err == nil && r.Status == Failed {
 			r.Output, err = s.partOfAnswer(ctx, *r)
 		}
-		return drafts, err
+		return append(closed, end...), err
 	})
 	if err != nil {
 		return Run{}, err
@@ -80,9 +89,9 @@ func (s *Service) partOfAnswer(ctx context.Context, r Run) (*string, error) {
 	return &text, nil
 }
 
-// output returns the answer of a run that completes and adds it to the run's thread. The thread forgets a run
-// that another one rolled back. A blank answer is not added: strict providers would refuse every later run of the
-// thread for it.
+// output returns the answer of a run that completes, and adds what was said to the run while it was active and that
+// answer to the run's thread. The thread forgets a run that another one rolled back. A blank answer is not added:
+// strict providers would refuse every later run of the thread for it.
 func (s *Service) output(ctx context.Context, r Run, o Outcome) (string, error) {
 	text := ""
 	if o.Status == Completed && r.Output != nil {
@@ -93,10 +102,17 @@ func (s *Service) output(ctx context.Context, r Run, o Outcome) (string, error) 
 		return text, nil
 	case r.RolledBack:
 		return text, s.Threads.WithdrawMessages(ctx, *r.ThreadID, r.ID)
-	case strings.TrimSpace(text) == "":
-		return text, nil
+	case r.Held != nil: // it never came to its thread, or another run that took its place brought its messages there
+		return "", nil
 	}
-	return text, s.Threads.AppendMessages(ctx, *r.ThreadID, r.ID, []InputMessage{{Role: "assistant", Content: text}})
+	messages, err := s.store.liveMessages(ctx, r.ID, uuid.Nil)
+	if strings.TrimSpace(text) != "" {
+		messages = append(messages, InputMessage{Role: "assistant", Content: text})
+	}
+	if err != nil || len(messages) == 0 {
+		return text, err
+	}
+	return text, s.Threads.AppendMessages(ctx, *r.ThreadID, r.ID, messages)
 }
 
 // EventAt gives one event of a run's log with the run, for a delivery that happens later.

@@ -1,8 +1,10 @@
 package runs
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math/rand/v2"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -11,8 +13,10 @@ import (
 	"github.com/larirun/lari/internal/platform/scope"
 )
 
-// releasePage bounds how many held runs of one kind, or of one tenant, a pass looks at.
-const releasePage = 200
+const (
+	releasePage = 200 // held runs of one kind that are read at once
+	releaseTurn = 50  // of them of one tenant
+)
 
 // FreeTenant says that held runs of the context's tenant may begin: its pause was lifted or a quota raised.
 // They are looked at at once by this process, and within seconds by any other.
@@ -37,10 +41,7 @@ func (s *Service) releaseWoken(system context.Context, what woken) error {
 		}
 		failed = errors.Join(failed, err)
 	}
-	for _, tenant := range what.tenants {
-		failed = errors.Join(failed, s.releaseTenant(system, tenant))
-	}
-	return failed
+	return errors.Join(failed, s.releaseTenants(system, what.tenants))
 }
 
 // releaseHeld makes one pass over the held runs of every tenant: those whose time has come, those whose thread
@@ -51,72 +52,101 @@ func (s *Service) releaseHeld(system context.Context) error {
 	} else if ok {
 		s.wake.dueIn(in)
 	}
-	for {
-		due, err := s.store.heldDue(system, releasePage)
-		if err != nil {
-			return err
-		}
-		if err := s.releaseAll(system, due); err != nil {
-			return err
-		}
-		if len(due) < releasePage {
-			break
-		}
-	}
-	heads, err := s.store.heldHeads(system, releasePage)
-	if err != nil {
-		return err
-	}
+	failed := errors.Join(s.releaseInTurns(system, s.store.heldDue), s.releaseInTurns(system, s.store.heldHeads))
 	tenants, err := s.store.heldTenants(system)
 	if err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
-	failed := s.releaseAll(system, heads)
-	for _, tenant := range tenants {
-		failed = errors.Join(failed, s.releaseTenant(system, tenant))
+	// In any order: a pass that is cut short does not leave out the same ones each time.
+	rand.Shuffle(len(tenants), func(i, j int) { tenants[i], tenants[j] = tenants[j], tenants[i] })
+	return errors.Join(failed, s.releaseTenants(system, tenants))
+}
+
+// releaseInTurns releases the runs of a list to its end, page by page. Each page has the first of every tenant before the
+// second of any, so no tenant waits behind all of another's. What stays where it is (it has to wait, another process has it,
+// it fails) is left out of the pages that follow.
+func (s *Service) releaseInTurns(
+	system context.Context, list func(ctx context.Context, without []uuid.UUID, limit int) ([]heldRun, error),
+) (failed error) {
+	stayed := []uuid.UUID{}
+	for system.Err() == nil {
+		page, err := list(system, stayed, releasePage)
+		if err != nil || len(page) == 0 {
+			return cmp.Or(failed, err)
+		}
+		ids, err := s.releaseAll(system, page)
+		stayed, failed = append(stayed, ids...), cmp.Or(failed, err)
+		if len(page) < releasePage {
+			break
+		}
 	}
 	return failed
 }
 
-// releaseAll releases runs side by side.
-func (s *Service) releaseAll(system context.Context, held []heldRun) error {
+// releaseAll releases runs side by side, and returns those that are where they were and the first failure.
+func (s *Service) releaseAll(system context.Context, held []heldRun) (stayed []uuid.UUID, failed error) {
 	var group errgroup.Group
 	group.SetLimit(asked)
-	for _, h := range held {
+	moved := make([]bool, len(held))
+	for i, h := range held {
 		group.Go(func() error {
-			_, err := s.release(system, h)
+			by, err := s.release(system, h)
+			moved[i] = err == nil && by != h.by && by != holdUnknown
 			return err
 		})
 	}
-	return group.Wait()
-}
-
-// releaseTenant lets a tenant's held runs go, oldest first, until one of them has to wait on.
-func (s *Service) releaseTenant(system context.Context, tenant uuid.UUID) error {
-	ctx := onBehalf(system, tenant, "")
-	after, waits := uuid.Nil, false
-	for !waits {
-		held, err := s.store.heldOf(ctx, tenant, after, releasePage)
-		if err != nil || len(held) == 0 {
-			s.wake.wantsSlot(tenant, err != nil)
-			return err
-		}
-		for _, h := range held {
-			after = h.id
-			hold, err := s.release(system, h)
-			if err != nil {
-				return err
-			}
-			if waits = hold == HoldPause || hold == HoldQuota; waits {
-				break
-			}
+	failed = group.Wait()
+	for i, h := range held {
+		if !moved[i] {
+			stayed = append(stayed, h.id)
 		}
 	}
-	s.wake.wantsSlot(tenant, true)
-	return nil
+	return stayed, failed
 }
 
-// release starts a held run if nothing stands against it any more, and gives what it is held by otherwise.
+// releaseTenants lets the held runs of tenants go, each tenant's oldest first, until one of them has to wait on. The
+// tenants take turns, a page of each.
+func (s *Service) releaseTenants(system context.Context, tenants []uuid.UUID) (failed error) {
+	after := map[uuid.UUID]uuid.UUID{}
+	for len(tenants) > 0 && system.Err() == nil {
+		var more []uuid.UUID
+		for _, tenant := range tenants {
+			last, err := s.releaseTenant(system, tenant, after[tenant])
+			failed = cmp.Or(failed, err)
+			if last != uuid.Nil {
+				after[tenant] = last
+				more = append(more, tenant)
+			}
+		}
+		tenants = more
+	}
+	return failed
+}
+
+// releaseTenant lets a page of a tenant's held runs go, and returns the last of them; uuid.Nil when the tenant has no more,
+// or one of them has to wait on. A run that fails does not keep the others.
+func (s *Service) releaseTenant(system context.Context, tenant, after uuid.UUID) (last uuid.UUID, failed error) {
+	held, err := s.store.heldOf(onBehalf(system, tenant, ""), tenant, after, releaseTurn)
+	if err != nil || len(held) == 0 {
+		s.wake.wantsSlot(tenant, err != nil)
+		return uuid.Nil, err
+	}
+	for _, h := range held {
+		hold, err := s.release(system, h)
+		failed = cmp.Or(failed, err)
+		if hold == HoldPause || hold == HoldQuota {
+			s.wake.wantsSlot(tenant, true)
+			return uuid.Nil, failed
+		}
+	}
+	return held[len(held)-1].id, failed
+}
+
+// holdUnknown is returned for a run that could not be looked at: it was stopped, another process has it, or another run took
+// its thread at that moment. It is never stored.
+const holdUnknown Hold = "unknown"
+
+// release starts a held run if nothing stands against it any more, and returns what it is held by otherwise.
 func (s *Service) release(system context.Context, h heldRun) (Hold, error) {
 	ctx := onBehalf(system, h.tenant, "")
 	var r Run
@@ -127,6 +157,7 @@ func (s *Service) release(system context.Context, h heldRun) (Hold, error) {
 		free, by, superseded = false, "", nil
 		held, a, ok, err := s.store.takeHeld(ctx, h.tenant, h.id)
 		if err != nil || !ok {
+			by = holdUnknown
 			return err
 		}
 		r, by = held, a.verdict.Hold
@@ -154,7 +185,7 @@ func (s *Service) release(system context.Context, h heldRun) (Hold, error) {
 	})
 	switch {
 	case fault.Is(err, fault.ThreadBusy): // another run took the thread first
-		return HoldThread, nil
+		return holdUnknown, nil
 	case err != nil:
 		return "", err
 	}

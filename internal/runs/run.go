@@ -214,6 +214,9 @@ func (r *Run) final(o Outcome, output string, at clock.Time) event.Draft {
 	}}
 }
 
+// answered reports whether the run's answer stands: its last step is recorded, and only its end is not.
+func (r *Run) answered() bool { return r.Status == Running && r.IntakeClosed && r.Output != nil }
+
 // TakesMessages reports whether a message can still be sent into the run.
 func (r *Run) TakesMessages() error {
 	if r.Status.Final() {

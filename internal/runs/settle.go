@@ -2,6 +2,7 @@ package runs
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -34,6 +35,9 @@ func (s *Service) Settle(ctx context.Context, id uuid.UUID) error {
 // settle asks the engine what became of the run's workflow and follows it. It gives the ending that it had
 // to follow, EndingStuck for a workflow that is, and "" when the run stood as it should.
 func (s *Service) settle(ctx context.Context, r suspect) (Ending, error) {
+	if r.held { // what the engine knows by its id is of a run that was taken back before it was asked for again
+		return "", nil
+	}
 	fate, err := s.Engine.FindFate(ctx, r.tenant, r.id)
 	switch {
 	case err != nil:
@@ -42,13 +46,22 @@ func (s *Service) settle(ctx context.Context, r suspect) (Ending, error) {
 		s.Observer.Reconciled(EndingStuck)
 		return EndingStuck, nil
 	case !fate.Ending.Ended():
-		return "", nil
+		return "", s.signalAfterReset(ctx, r.id, fate)
+	case r.status == Queued && fate.Ending.lost():
+		if again, err := s.startAgain(ctx, r, fate); again || err != nil {
+			return "", err
+		}
 	}
 	var followed bool
 	if r.status.Final() {
 		followed, err = s.tellKilled(ctx, r.id, fate)
 	} else {
-		followed, err = s.finishOutside(ctx, r.id, fate.outcome)
+		followed, err = s.finishOutside(ctx, r.id, func(now Run) (o Outcome, ends bool) {
+			if r.status == Queued && (now.Status != Queued || now.Held != nil) { // another workflow has begun it meanwhile
+				return Outcome{}, false
+			}
+			return fate.outcome(now), true
+		})
 	}
 	if !followed || err != nil {
 		return "", err
@@ -57,6 +70,33 @@ func (s *Service) settle(ctx context.Context, r suspect) (Ending, error) {
 		"workflow", fate.Ending, "reason", fate.Reason)
 	s.Observer.Reconciled(fate.Ending)
 	return fate.Ending, nil
+}
+
+// maxRestarts is how often a run is started again whose workflow was lost before the run began.
+const maxRestarts = 3
+
+// startAgain hands a queued run whose workflow was lost back to the dispatcher; again is false when that has been
+// done too often, or the run is queued no longer.
+func (s *Service) startAgain(ctx context.Context, r suspect, fate Fate) (again bool, err error) {
+	if again, err = s.store.undispatch(ctx, r.id, maxRestarts); !again || err != nil {
+		return false, err
+	}
+	s.Logger.WarnContext(ctx, "a run is started again whose workflow was lost before it began", "run_id", r.id, "tenant_id", r.tenant, "workflow", fate.Ending)
+	s.Observer.Reconciled(fate.Ending)
+	return true, nil
+}
+
+// resetSlack is how far the clocks of Temporal and of the database may be apart for signals of before a reset to be
+// told from later ones. One signal too many does no harm.
+const resetSlack = 10 * time.Second
+
+// signalAfterReset lets answers be signalled again to a workflow that was reset: a reset may leave out what was
+// signalled before it, and the workflow would wait for an answer that was given.
+func (s *Service) signalAfterReset(ctx context.Context, id uuid.UUID, fate Fate) error {
+	if fate.ResetAt.IsZero() {
+		return nil
+	}
+	return s.store.forgetSignals(ctx, id, fate.ResetAt.Add(resetSlack))
 }
 
 // tellKilled announces the end of a run that has one: its workflow was closed right after it recorded that,
@@ -72,13 +112,18 @@ func (s *Service) tellKilled(ctx context.Context, id uuid.UUID, fate Fate) (told
 	return true, s.tellAll(ctx, id)
 }
 
-// finishOutside ends a run that has not ended, and tells the connectors; ended is false when it had.
-func (s *Service) finishOutside(ctx context.Context, id uuid.UUID, how func(Run) Outcome) (ended bool, err error) {
+// finishOutside ends a run that has not ended, unless how says otherwise, and tells the connectors; ended is false
+// when it did not.
+func (s *Service) finishOutside(ctx context.Context, id uuid.UUID, how func(Run) (o Outcome, ends bool)) (ended bool, err error) {
 	r, events, err := s.change(ctx, id, func(ctx context.Context, r *Run) ([]event.Draft, error) {
 		if r.Status.Final() { // the first outcome stands
 			return nil, nil
 		}
-		return s.endOutside(ctx, r, how(*r), now())
+		o, ends := how(*r)
+		if !ends {
+			return nil, nil
+		}
+		return s.endOutside(ctx, r, o, now())
 	})
 	if err != nil || len(events) == 0 {
 		return false, err
@@ -92,7 +137,11 @@ func (s *Service) endOutside(ctx context.Context, r *Run, o Outcome, at clock.Ti
 	if err != nil {
 		return nil, err
 	}
-	drafts, err := r.Finish(o, output, at)
+	closed, err := s.closeApprovals(ctx, *r, at)
+	if err != nil {
+		return nil, err
+	}
+	end, err := r.Finish(o, output, at)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +149,7 @@ func (s *Service) endOutside(ctx context.Context, r *Run, o Outcome, at clock.Ti
 		return nil, err
 	}
 	_, err = s.store.oweEnd(ctx, r.ID)
-	return drafts, err
+	return append(closed, end...), err
 }
 
 // tellAll announces start and end: whether the workflow got to announce the start nobody knows.

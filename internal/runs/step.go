@@ -91,6 +91,7 @@ type ToolCall struct {
 	Result     string // for the model: the answer, or what went wrong
 	StartedAt  *clock.Time
 	FinishedAt *clock.Time
+	Tries      int // how often the tool was about to be called
 }
 
 // IsUnfinished reports whether the call was never to be run: it was cut off, say.

@@ -113,9 +113,9 @@ func (s store) takeHeld(ctx context.Context, tenant, id uuid.UUID) (r Run, a acc
 	return r, a, ok, err
 }
 
-// hold says why a run is held; "" lets it go.
+// hold says why a run is held; "" lets it go, at that time.
 func (s store) hold(ctx context.Context, id uuid.UUID, by Hold, at clock.Time) error {
-	_, err := s.db.Exec(ctx, `update agent_runs set held_by = nullif($2, ''), held_at = case when $2 <> '' then $3::timestamptz end where id = $1`, id, by, at)
+	_, err := s.db.Exec(ctx, `update agent_runs set held_by = nullif($2, ''), held_at = $3 where id = $1`, id, by, at)
 	if postgres.UniqueViolation(err) == "agent_runs_thread_busy" {
 		return fault.Wrap(err, fault.ThreadBusy, threadBusy)
 	}
@@ -134,10 +134,13 @@ func scanHeld(row pgx.CollectableRow) (heldRun, error) {
 	return h, err
 }
 
-// heldDue gives runs whose time has come; across tenants.
-func (s store) heldDue(ctx context.Context, limit int) ([]heldRun, error) {
-	return postgres.All(ctx, s.db, `select tenant_id, id, held_by from agent_runs
-		where status = 'queued' and held_by = 'delay' and due_at <= now() order by due_at, id limit $1`, []any{limit}, scanHeld)
+// heldDue returns runs whose time has come, in turns of their tenants; across tenants.
+func (s store) heldDue(ctx context.Context, without []uuid.UUID, limit int) ([]heldRun, error) {
+	return postgres.All(ctx, s.db, `
+		select tenant_id, id, held_by from (
+			select tenant_id, id, held_by, row_number() over (partition by tenant_id order by due_at, id) as turn from agent_runs
+			where status = 'queued' and held_by = 'delay' and due_at <= now() and cancel_requested_at is null and id <> all ($1)) due
+		order by turn, id limit $2`, []any{without, limit}, scanHeld)
 }
 
 // nextDue gives how long it is until the next held run's time comes, if that is within the span.
@@ -147,15 +150,20 @@ func (s store) nextDue(ctx context.Context, within time.Duration) (in time.Durat
 		[]any{within}, pgx.RowTo[time.Duration])
 }
 
-// heldHeads gives the first held run of each thread that is free; across tenants.
-func (s store) heldHeads(ctx context.Context, limit int) ([]heldRun, error) {
+// heldHeads returns the first waiting run of each thread that is free, in turns of their tenants; across tenants. Those that
+// wait for a slot or the end of a pause are not among them: they are looked at by tenant (heldOf), for they need not leave.
+func (s store) heldHeads(ctx context.Context, without []uuid.UUID, limit int) ([]heldRun, error) {
 	return postgres.All(ctx, s.db, `
 		select tenant_id, id, held_by from (
-			select distinct on (tenant_id, thread_id) tenant_id, thread_id, id, held_by from agent_runs
-			where status = 'queued' and held_by is not null and held_by <> 'delay' and thread_id is not null order by tenant_id, thread_id, id) heads
-		where not exists (select from agent_runs b where b.tenant_id = heads.tenant_id and b.thread_id = heads.thread_id
-			and b.status in ('queued', 'running', 'waiting') and b.held_by is null)
-		limit $1`, []any{limit}, scanHeld)
+			select tenant_id, id, held_by, row_number() over (partition by tenant_id order by id) as turn from (
+				select distinct on (tenant_id, thread_id) tenant_id, thread_id, id, held_by, cancel_requested_at from agent_runs
+				where status = 'queued' and held_by = 'thread' and thread_id is not null order by tenant_id, thread_id, id) waiting
+			where cancel_requested_at is null and id <> all ($1)
+				and not exists (select from agent_runs b where b.tenant_id = waiting.tenant_id and b.thread_id = waiting.thread_id
+					and b.status in ('queued', 'running', 'waiting') and b.held_by is null)
+				and not exists (select from agent_runs b where b.tenant_id = waiting.tenant_id and b.thread_id = waiting.thread_id
+					and b.status = 'queued' and b.held_by <> 'delay' and b.id < waiting.id)) heads
+		order by turn, id limit $2`, []any{without, limit}, scanHeld)
 }
 
 // heldTenants gives tenants with runs that are held for want of a slot or by a pause.
@@ -177,11 +185,34 @@ func (s store) heldOn(ctx context.Context, thread uuid.UUID) (heldRun, bool, err
 		order by id limit 1`, []any{thread}, scanHeld)
 }
 
-// supersede asks every other run on the thread to stop, and gives those that were not asked before.
-func (s store) supersede(ctx context.Context, r Run, reason string, rollback bool, at clock.Time) ([]uuid.UUID, error) {
+// supersede asks every other run on the thread to stop, and returns them in the order in which they came.
+func (s store) supersede(ctx context.Context, r Run, reason string, rollback bool, at clock.Time) ([]superseded, error) {
 	return postgres.All(ctx, s.db, `
-		update agent_runs set cancel_requested_at = coalesce(cancel_requested_at, $4), cancel_requested_by = coalesce(cancel_requested_by, $5),
-			cancel_reason = coalesce(cancel_reason, $6), rolled_back = rolled_back or $7
-		where tenant_id = $1 and thread_id = $2 and id <> $3 and status in ('queued', 'running', 'waiting') and held_by is distinct from 'delay'
-		returning id`, []any{r.TenantID, r.ThreadID, r.ID, at, r.CreatedBy, reason, rollback}, pgx.RowTo[uuid.UUID])
+		with stopped as (
+			update agent_runs set cancel_requested_at = coalesce(cancel_requested_at, $4), cancel_requested_by = coalesce(cancel_requested_by, $5),
+				cancel_reason = coalesce(cancel_reason, $6), rolled_back = rolled_back or $7,
+				superseded_by = case when cancel_requested_at is null then $3 else superseded_by end
+			where tenant_id = $1 and thread_id = $2 and id <> $3 and status in ('queued', 'running', 'waiting') and held_by is distinct from 'delay'
+			returning id, superseded_by, held_by, input)
+		select id, coalesce(superseded_by = $3, false), case when held_by is not null and superseded_by = $3 then input end from stopped order by id`,
+		[]any{r.TenantID, r.ThreadID, r.ID, at, r.CreatedBy, reason, rollback}, func(row pgx.CollectableRow) (superseded, error) {
+			var one superseded
+			var input []byte
+			if err := row.Scan(&one.id, &one.first, &input); err != nil || input == nil {
+				return one, err
+			}
+			return one, json.Unmarshal(input, &one.input)
+		})
+}
+
+// liveMessages returns what was said to a run after its input, as messages of a thread; nothing of a run whose messages
+// another run brought to the thread when it took its place.
+func (s store) liveMessages(ctx context.Context, run, by uuid.UUID) ([]InputMessage, error) {
+	return postgres.All(ctx, s.db, `select m.content from run_messages m join agent_runs r on r.id = m.run_id
+		where m.run_id = $1 and coalesce(r.superseded_by, $2) = $2 order by m.id`, []any{run, by},
+		func(row pgx.CollectableRow) (InputMessage, error) {
+			m := InputMessage{Role: "user"}
+			err := row.Scan(&m.Content)
+			return m, err
+		})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/postgres"
 )
@@ -52,11 +53,26 @@ func (s store) updateApproval(ctx context.Context, a Approval) error {
 	return err
 }
 
+// expireApprovals closes the run's open questions and returns them in the order in which they were asked.
+func (s store) expireApprovals(ctx context.Context, run uuid.UUID, reason string, at clock.Time) ([]Approval, error) {
+	return postgres.All(ctx, s.db, `
+		with closed as (
+			update approvals set status = 'expired', reason = $2, resolved_at = $3, resolved_by = 'system'
+			where run_id = $1 and status = 'pending' returning `+approvalColumns+`)
+		select * from closed order by id`, []any{run, reason, at}, scanApproval)
+}
+
 // approvalsPending reports whether a question of the run is open.
 func (s store) approvalsPending(ctx context.Context, run uuid.UUID) (bool, error) {
 	pending, _, err := postgres.One(ctx, s.db, `select exists (select from approvals where run_id = $1 and status = 'pending')`,
 		[]any{run}, pgx.RowTo[bool])
 	return pending, err
+}
+
+// forgetSignals lets the answers of a run that were signalled before a time be signalled again.
+func (s store) forgetSignals(ctx context.Context, run uuid.UUID, before time.Time) error {
+	_, err := s.db.Exec(ctx, `update approvals set signalled_at = null where run_id = $1 and resolved_at is not null and signalled_at < $2`, run, before)
+	return err
 }
 
 func (s store) markSignalled(ctx context.Context, id uuid.UUID) error {
@@ -67,17 +83,20 @@ func (s store) markSignalled(ctx context.Context, id uuid.UUID) error {
 // unsignalled is an answer that the workflow has perhaps not heard of.
 type unsignalled struct {
 	approval, run, tenant uuid.UUID
+	place                 Place
 }
 
-// unsignalledApprovals gives answers of active runs older than age that were perhaps not signalled;
-// across tenants.
-func (s store) unsignalledApprovals(ctx context.Context, age time.Duration, limit int) ([]unsignalled, error) {
+// unsignalledApprovals returns answers of active runs older than age that were perhaps not signalled, the oldest after a
+// place first; across tenants.
+func (s store) unsignalledApprovals(ctx context.Context, age time.Duration, after Place, limit int) ([]unsignalled, error) {
 	return postgres.All(ctx, s.db, `
-		select a.id, a.run_id, a.tenant_id from approvals a join agent_runs r on r.id = a.run_id
+		select a.id, a.run_id, a.tenant_id, a.resolved_at from approvals a join agent_runs r on r.id = a.run_id
 		where a.resolved_at < now() - $1::interval and a.signalled_at is null and r.status in ('running', 'waiting')
-		order by a.resolved_at limit $2`, []any{age, limit}, func(row pgx.CollectableRow) (unsignalled, error) {
+			and (a.resolved_at, a.id) > ($2::timestamptz, $3::uuid)
+		order by a.resolved_at, a.id limit $4`, []any{age, after.At, after.ID, limit}, func(row pgx.CollectableRow) (unsignalled, error) {
 		var u unsignalled
-		err := row.Scan(&u.approval, &u.run, &u.tenant)
+		err := row.Scan(&u.approval, &u.run, &u.tenant, &u.place.At)
+		u.place.ID = u.approval
 		return u, err
 	})
 }

@@ -15,13 +15,25 @@ type suspect struct {
 	id, tenant uuid.UUID
 	status     Status
 	requestID  string
+	held       bool
+	place      Place // in a list that is ordered by a time
 }
 
-const suspectColumns = `id, tenant_id, status, request_id`
+const suspectColumns = `id, tenant_id, status, request_id, status = 'queued' and held_by is not null`
 
 func scanSuspect(row pgx.CollectableRow) (suspect, error) {
 	var r suspect
-	err := row.Scan(&r.id, &r.tenant, &r.status, &r.requestID)
+	err := row.Scan(r.columns()...)
+	return r, err
+}
+
+func (r *suspect) columns() []any { return []any{&r.id, &r.tenant, &r.status, &r.requestID, &r.held} }
+
+// scanSuspectAt is scanSuspect for a list that is ordered by the time in its last column.
+func scanSuspectAt(row pgx.CollectableRow) (suspect, error) {
+	var r suspect
+	err := row.Scan(append(r.columns(), &r.place.At)...)
+	r.place.ID = r.id
 	return r, err
 }
 
@@ -31,7 +43,7 @@ func (s store) findEnd(ctx context.Context, id uuid.UUID) (r suspect, told *bool
 	r, found, err := postgres.One(ctx, s.db, `select `+suspectColumns+`, end_told from agent_runs where id = $1`, []any{id},
 		func(row pgx.CollectableRow) (suspect, error) {
 			var r suspect
-			err := row.Scan(&r.id, &r.tenant, &r.status, &r.requestID, &told)
+			err := row.Scan(append(r.columns(), &told)...)
 			return r, err
 		})
 	return r, told, existing(id, found, err)
@@ -49,10 +61,19 @@ func (s store) endTold(ctx context.Context, id uuid.UUID) error {
 	return err
 }
 
-// untold gives runs that ended longer than age ago and whose connectors have yet to be told; across tenants.
-func (s store) untold(ctx context.Context, age time.Duration, limit int) ([]suspect, error) {
-	return postgres.All(ctx, s.db, `select `+suspectColumns+` from agent_runs
-		where end_told = false and finished_at < now() - $1::interval order by finished_at limit $2`, []any{age, limit}, scanSuspect)
+// undispatch lets the dispatcher start a queued run again, at most so many times; ok is false when it does not.
+func (s store) undispatch(ctx context.Context, id uuid.UUID, most int) (ok bool, err error) {
+	n, err := s.db.Exec(ctx, `update agent_runs set dispatched_at = null, restarts = restarts + 1
+		where id = $1 and status = 'queued' and held_by is null and restarts < $2`, id, most)
+	return n == 1, err
+}
+
+// untold returns runs that ended longer than age ago and whose connectors have yet to be told, the first that ended after a
+// place first; across tenants.
+func (s store) untold(ctx context.Context, age time.Duration, after Place, limit int) ([]suspect, error) {
+	return postgres.All(ctx, s.db, `select `+suspectColumns+`, finished_at from agent_runs
+		where end_told = false and finished_at < now() - $1::interval and (finished_at, id) > ($2::timestamptz, $3::uuid)
+		order by finished_at, id limit $4`, []any{age, after.At, after.ID, limit}, scanSuspectAt)
 }
 
 // drifted gives those of the runs that have not ended, and those of the killed ones whose connectors nobody

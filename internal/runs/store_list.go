@@ -92,12 +92,13 @@ func (s store) askCancelAll(ctx context.Context, f Filter, by, reason string, at
 	})
 }
 
-// undispatched gives queued runs that are older than age and were perhaps never handed to the engine;
-// across tenants. Marked ones are not given again.
-func (s store) undispatched(ctx context.Context, age time.Duration, limit int) ([]Run, error) {
+// undispatched returns queued runs that were accepted, or let go, longer than age ago and were perhaps never handed to the
+// engine, the oldest after a place first; across tenants. Marked ones are not returned again.
+func (s store) undispatched(ctx context.Context, age time.Duration, after Place, limit int) ([]Run, error) {
 	return postgres.All(ctx, s.db, `select `+runColumns+` from agent_runs
-		where status = 'queued' and dispatched_at is null and held_by is null and created_at < now() - $1::interval
-		order by created_at limit $2 for update skip locked`, []any{age, limit}, scanRun)
+		where status = 'queued' and dispatched_at is null and held_by is null and created_at < now() - $1::interval and coalesce(held_at, created_at) < now() - $1::interval
+			and (created_at, id) > ($2::timestamptz, $3::uuid)
+		order by created_at, id limit $4 for update skip locked`, []any{age, after.At, after.ID, limit}, scanRun)
 }
 
 func (s store) markDispatched(ctx context.Context, id uuid.UUID) error {
@@ -105,10 +106,11 @@ func (s store) markDispatched(ctx context.Context, id uuid.UUID) error {
 	return err
 }
 
-// cancelling gives active runs whose cancel was asked for longer than age ago, those in the queue first; across
-// tenants.
-func (s store) cancelling(ctx context.Context, age time.Duration, limit int) ([]suspect, error) {
-	return postgres.All(ctx, s.db, `select `+suspectColumns+` from agent_runs
-		where cancel_requested_at < now() - $1::interval and status in ('queued', 'running', 'waiting')
-		order by status <> 'queued', cancel_requested_at limit $2`, []any{age, limit}, scanSuspect)
+// cancelling returns runs in the queue, or active ones, whose cancel was asked for longer than age ago, the first that were
+// asked after a place first; across tenants.
+func (s store) cancelling(ctx context.Context, queued bool, age time.Duration, after Place, limit int) ([]suspect, error) {
+	return postgres.All(ctx, s.db, `select `+suspectColumns+`, cancel_requested_at from agent_runs
+		where cancel_requested_at < now() - $1::interval and status in ('queued', 'running', 'waiting') and (status = 'queued') = $2
+			and (cancel_requested_at, id) > ($3::timestamptz, $4::uuid)
+		order by cancel_requested_at, id limit $5`, []any{age, queued, after.At, after.ID, limit}, scanSuspectAt)
 }

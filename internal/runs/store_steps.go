@@ -105,11 +105,11 @@ func withCalls(steps []Step, calls []ToolCall) []Step {
 	return steps
 }
 
-const callColumns = `id, run_id, step, position, call_id, name, arguments, status, coalesce(result, ''), started_at, finished_at`
+const callColumns = `id, run_id, step, position, call_id, name, arguments, status, coalesce(result, ''), started_at, finished_at, tries`
 
 func scanCall(row pgx.CollectableRow) (ToolCall, error) {
 	var c ToolCall
-	err := row.Scan(&c.ID, &c.RunID, &c.Step, &c.Position, &c.CallID, &c.Name, &c.Arguments, &c.Status, &c.Result, &c.StartedAt, &c.FinishedAt)
+	err := row.Scan(&c.ID, &c.RunID, &c.Step, &c.Position, &c.CallID, &c.Name, &c.Arguments, &c.Status, &c.Result, &c.StartedAt, &c.FinishedAt, &c.Tries)
 	return c, err
 }
 
@@ -126,8 +126,8 @@ func (s store) lockCall(ctx context.Context, id uuid.UUID) (ToolCall, error) {
 }
 
 func (s store) updateCall(ctx context.Context, c ToolCall) error {
-	_, err := s.db.Exec(ctx, `update tool_calls set arguments = $2, status = $3, result = $4, started_at = $5, finished_at = $6 where id = $1`,
-		c.ID, c.Arguments, c.Status, c.Result, c.StartedAt, c.FinishedAt)
+	_, err := s.db.Exec(ctx, `update tool_calls set arguments = $2, status = $3, result = $4, started_at = $5, finished_at = $6, tries = $7 where id = $1`,
+		c.ID, c.Arguments, c.Status, c.Result, c.StartedAt, c.FinishedAt, c.Tries)
 	return err
 }
 

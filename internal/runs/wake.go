@@ -14,6 +14,7 @@ import (
 // is in the database too; what a process forgets when it dies, a pass finds.
 type wake struct {
 	signal chan struct{}
+	places places // of its regular passes
 
 	mu      sync.Mutex
 	threads map[onThread]bool
@@ -125,9 +126,9 @@ func (w *wake) untilDue(atMost time.Duration) time.Duration {
 
 // dueIn says that a delay is over after a while.
 func (w *wake) dueIn(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if at := time.Now().Add(d); w.due.IsZero() || at.Before(w.due) {
-		w.due = at
-	}
+	w.change(func() {
+		if at := time.Now().Add(d); w.due.IsZero() || at.Before(w.due) {
+			w.due = at
+		}
+	})
 }

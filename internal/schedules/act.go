@@ -46,6 +46,10 @@ func (s *Service) toggle(ctx context.Context, id uuid.UUID, pause bool, note str
 			return missing()
 		case h.Paused == pause && h.Note == note: // asked twice
 			return nil
+		case !pause:
+			if err := checkEnd(ctx, h.Plan.EndAt); err != nil {
+				return err
+			}
 		}
 		c := s.change(ctx, id, kind)
 		c.note = note
@@ -119,7 +123,7 @@ func (s *Service) withdraw(ctx context.Context, c change, cause error) error {
 type Backfill struct {
 	Start   clock.Time `json:"start" validate:"required" description:"From this time on."`
 	End     clock.Time `json:"end" validate:"required" description:"Up to and with this time, which must not be in the future."`
-	Overlap Overlap    `json:"overlap,omitempty" validate:"omitempty,oneof=skip buffer_one buffer_all cancel_other terminate_other allow_all" enum:"skip,buffer_one,buffer_all,cancel_other,terminate_other,allow_all" default:"buffer_all" description:"What becomes of a firing while the run of another goes on. Default: one after the other."`
+	Overlap Overlap    `json:"overlap,omitempty" validate:"omitempty,oneof=skip buffer_one buffer_all cancel_other terminate_other allow_all" enum:"skip,buffer_one,buffer_all,cancel_other,terminate_other,allow_all" default:"buffer_all" description:"What becomes of a firing while the run of another goes on."`
 }
 
 // Backfilled says how many firings were asked for.

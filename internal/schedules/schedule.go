@@ -58,7 +58,7 @@ type Template struct {
 	Metadata       map[string]json.RawMessage `json:"metadata,omitempty" description:"Given to each run; up to 16 KiB of JSON."`
 	TimeoutSeconds *int                       `json:"timeout_seconds,omitempty" validate:"omitempty,min=1,max=86400" description:"Time limit of a run. Default: the agent's."`
 	Budget         *RunBudget                 `json:"budget,omitempty" description:"Limits of a run. Default: the agent's."`
-	WebhookURL     string                     `json:"webhook_url,omitempty" validate:"max=2048" description:"Is told how each run ended."`
+	WebhookURL     string                     `json:"webhook_url,omitempty" validate:"max=2048" permission:"run:read" description:"Is told how each run ended."`
 }
 
 // TemplateMessage is one message that a run begins with.

@@ -150,6 +150,9 @@ func (s *Service) Create(ctx context.Context, n NewSchedule) (Schedule, error) {
 	if err != nil {
 		return Schedule{}, err
 	}
+	if err := checkEnd(ctx, plan.EndAt); err != nil {
+		return Schedule{}, err
+	}
 	if err := s.checkRun(ctx, n.Run); err != nil {
 		return Schedule{}, err
 	}
@@ -268,6 +271,13 @@ func (s *Service) Update(ctx context.Context, id uuid.UUID, u Update) (Schedule,
 	err = s.held(ctx, id, func(ctx context.Context, r row, h Held, found bool) error {
 		if !found && u.Spec == nil {
 			return missing()
+		}
+		end := h.Plan.EndAt
+		if u.Spec != nil {
+			end = plan.EndAt
+		}
+		if err := checkEnd(ctx, end); err != nil {
+			return err
 		}
 		d := u.apply(r, h, found, plan)
 		r.name, r.updatedAt = d.Name, clock.Now()

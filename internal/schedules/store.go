@@ -129,10 +129,13 @@ func (s store) remove(ctx context.Context, id uuid.UUID) error {
 	return err
 }
 
-// unsettled gives rows that have been between two states for longer than age; across tenants.
-func (s store) unsettled(ctx context.Context, age time.Duration, limit int) ([]row, error) {
-	return postgres.All(ctx, s.db, `select `+rowColumns+` from schedules
-		where state <> 'active' and updated_at < now() - $1::interval order by updated_at limit $2`, []any{age, limit}, scanRow)
+// claimUnsettled returns rows that have been between two states for longer than age, the longest first, and puts them behind
+// the others: what cannot be cleared away must not stand in front for ever. Across tenants.
+func (s store) claimUnsettled(ctx context.Context, age time.Duration, limit int) ([]row, error) {
+	return postgres.All(ctx, s.db, `update schedules set updated_at = now() where id in (
+			select id from schedules where state <> 'active' and updated_at < now() - $1::interval
+			order by updated_at limit $2 for update skip locked)
+		returning `+rowColumns, []any{age, limit}, scanRow)
 }
 
 // forget removes what became of firings longer than age ago, a page at a time; across tenants.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/larirun/lari/internal/platform/postgres"
 	"github.com/larirun/lari/internal/platform/scope"
 )
@@ -41,14 +43,17 @@ func (s *Service) Sweep(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(ctx, sweepLimit)
 	defer stop()
 	system := postgres.AsSystem(ctx)
-	unsettled, err := s.store.unsettled(system, unsettledFor, sweepPage)
+	_, forgetting := s.store.forget(system, firingsKept, 10*sweepPage)
+	unsettled, err := s.store.claimUnsettled(system, unsettledFor, sweepPage)
 	if err != nil {
-		return err
+		return errors.Join(forgetting, err)
 	}
-	var failed error
+	var sweep errgroup.Group
+	sweep.SetLimit(described)
 	for _, r := range unsettled {
-		failed = errors.Join(failed, s.clear(scope.With(ctx, scope.Scope{Tenant: r.tenant, Actor: "system"}), r.tenant, r.id))
+		sweep.Go(func() error {
+			return s.clear(scope.With(ctx, scope.Scope{Tenant: r.tenant, Actor: "system"}), r.tenant, r.id)
+		})
 	}
-	_, err = s.store.forget(system, firingsKept, 10*sweepPage)
-	return errors.Join(failed, err)
+	return errors.Join(forgetting, sweep.Wait()) // the first failure; none keeps the others
 }

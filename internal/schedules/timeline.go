@@ -10,6 +10,7 @@ import (
 
 	"github.com/larirun/lari/internal/platform/clock"
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/page"
 )
 
 // Result is what became of a firing time.
@@ -40,8 +41,9 @@ type TimelineEntry struct {
 
 // Timeline is what became of the firing times of a span.
 type Timeline struct {
-	Items    []TimelineEntry `json:"items" required:"true" nullable:"false" description:"In order of their nominal times."`
-	NextFrom *clock.Time     `json:"next_from" required:"true" description:"Where to go on; null: the span is complete."`
+	Items []TimelineEntry `json:"items" required:"true" nullable:"false" description:"In order of their nominal times."`
+	// NextCursor is where to go on.
+	NextCursor *string `json:"next_cursor" required:"true" description:"Cursor of the next page; null: the span is complete."`
 	// KnownFrom says since when what did not happen is known.
 	KnownFrom clock.Time `json:"known_from" required:"true" description:"The last change of spec or overlap policy. Before it, only firings that reached the platform are listed."`
 }
@@ -136,8 +138,8 @@ func (t *story) tell() Timeline {
 	slices.SortStableFunc(line.Items, func(a, b TimelineEntry) int { return a.At.Compare(b.At.Time) })
 	if end, ok := t.end(line.Items); ok {
 		line.Items = slices.DeleteFunc(line.Items, func(e TimelineEntry) bool { return !e.At.Before(end) })
-		next := clock.At(end)
-		line.NextFrom = &next
+		next := page.EncodeTime(end)
+		line.NextCursor = &next
 	}
 	return line
 }

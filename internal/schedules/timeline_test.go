@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/larirun/lari/internal/platform/clock"
+	"github.com/larirun/lari/internal/platform/page"
 )
 
 // maxEntries is the limit of these timelines.
@@ -118,10 +119,14 @@ func TestALongTimelineIsToldInParts(t *testing.T) {
 		if len(l.Items) > maxEntries {
 			t.Errorf("%d entries at once", len(l.Items))
 		}
-		if l.NextFrom == nil {
+		if l.NextCursor == nil {
 			break
 		}
-		from = l.NextFrom.Time
+		next, err := page.DecodeTime(*l.NextCursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from = next
 	}
 	if !slices.IsSortedFunc(seen, time.Time.Compare) || len(slices.CompactFunc(seen, time.Time.Equal)) != 2500+625 || parts < 2 {
 		t.Errorf("%d entries in %d parts", len(seen), parts+1)

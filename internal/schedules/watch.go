@@ -73,7 +73,7 @@ func (s *Service) Watch(ctx context.Context, age time.Duration) error {
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group // none keeps the others: each was claimed, and would not be looked at for another age
 	group.SetLimit(described)
 	for _, before := range due {
 		group.Go(func() error {

@@ -67,6 +67,10 @@ type TableCount struct {
 type AuditEnd struct {
 	Position int64  `json:"position" description:"Position of the last row."`
 	Hash     string `json:"hash" description:"Its hash, in hexadecimal."`
+	// The tombstone; see docs/audit.md.
+	ErasedAt  *clock.Time `json:"erased_at" description:"When the log was erased; null for one that was erased by an earlier version."`
+	KeyID     *string     `json:"key_id" description:"The key that signed the tombstone; null while it is not signed."`
+	Signature *string     `json:"signature" description:"Its Ed25519 signature, in hexadecimal."`
 }
 
 // DeletionRequest asks for the deletion of a tenant.

@@ -25,8 +25,9 @@ type DeletionEngine interface {
 	HurryDeletion(ctx context.Context, tenant uuid.UUID) error
 	// EndSchedules removes the tenant's schedules.
 	EndSchedules(ctx context.Context, tenant uuid.UUID) error
-	// EndWorkflows ends what is open of the tenant but the deletion itself, and gives how many that were.
-	EndWorkflows(ctx context.Context, tenant uuid.UUID) (int, error)
+	// EndWorkflows ends what is open of the tenant but the deletion itself, until the time given, and returns how many
+	// that were (at least one when it did not get to all).
+	EndWorkflows(ctx context.Context, tenant uuid.UUID, until time.Time) (int, error)
 }
 
 // DeletionRuns stops the runs of the context's tenant.
@@ -39,6 +40,8 @@ type DeletionRuns interface {
 // DeletionAuditor keeps what a deletion does in the trail of the context's tenant, for good when it returns.
 type DeletionAuditor interface {
 	DeletionBegan(ctx context.Context, d Deletion) error
+	// LogErased signs the tombstone that the log of a tenant left. One that is not signed now is signed later.
+	LogErased(ctx context.Context) error
 }
 
 // DeletionDeps is what Deletions works with.
@@ -274,11 +277,11 @@ func (s *Deletions) stop(ctx context.Context, d Deletion, until time.Time) (time
 	if left > 0 && !late {
 		return stopPause, nil
 	}
-	ended, err := s.Engine.EndWorkflows(ctx, d.TenantID)
+	ended, err := s.Engine.EndWorkflows(ctx, d.TenantID, time.Now().Add(s.Slice)) // also after a slice of asking runs to stop
 	if err != nil {
 		return 0, err
 	}
-	if ended > 0 && !late { // the engine's list lags behind: look once more
+	if ended > 0 { // there may be more, and the engine's list lags behind: nothing is erased before a look finds none
 		return stopPause, nil
 	}
 	next := Erasing

@@ -103,5 +103,10 @@ func (s *Deletions) eraseTenant(ctx context.Context, d Deletion) (time.Duration,
 	if postgres.ForeignKeyViolation(err) != "" {
 		return erasePause, s.store.putStep(ctx, d.ID, Erasing, step{})
 	}
+	if err == nil {
+		if err := s.Auditor.LogErased(ctx); err != nil {
+			s.Logger.WarnContext(ctx, "the tombstone of an audit log is not signed yet", "tenant_id", d.TenantID, "error", err)
+		}
+	}
 	return 0, err
 }

@@ -2,7 +2,6 @@ package tenants
 
 import (
 	"context"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -19,37 +18,16 @@ import (
 // Errors: Forbidden, Invalid.
 func (s *Service) IssueKey(ctx context.Context, n NewKey) (k Key, plain string, err error) {
 	caller := auth.From(ctx)
-	if caller != nil && caller.Kind == auth.KindAPIKey && n.ExpiresAt == nil && !caller.ExpiresAt.IsZero() {
-		end := caller.ExpiresAt
+	if end := caller.GrantsUntil(); n.ExpiresAt == nil && !end.IsZero() {
 		n.ExpiresAt = &end
 	}
 	if err := n.check(now()); err != nil {
 		return Key{}, "", err
 	}
-	if err := within(caller, scope.Tenant(ctx), n.Role, n.Scopes, clock.Ref(n.ExpiresAt)); err != nil {
+	if err := (grant{n.Role, n.Scopes, clock.Ref(n.ExpiresAt)}).check(caller, scope.Tenant(ctx)); err != nil {
 		return Key{}, "", err
 	}
 	return s.CreateKey(ctx, n)
-}
-
-// within reports as Forbidden what is more than the caller has itself.
-func within(caller *auth.Principal, tenant uuid.UUID, role auth.Role, scopes []auth.Permission, end *clock.Time) error {
-	own, _ := caller.Role(tenant)
-	if !own.AtLeast(role) {
-		return fault.New(fault.Forbidden, "You are %s: your keys cannot be %s.", own, role)
-	}
-	if scopes == nil {
-		scopes = role.Permissions()
-	}
-	for _, p := range scopes {
-		if !caller.Can(tenant, p) {
-			return fault.New(fault.Forbidden, "You lack the permission %s: your keys cannot have it. Name the scopes that they are to have.", p)
-		}
-	}
-	if caller.Kind == auth.KindAPIKey && !caller.ExpiresAt.IsZero() && (end == nil || end.After(clock.At(caller.ExpiresAt))) {
-		return fault.New(fault.Forbidden, "Your key ends at %s: one that it makes or changes cannot end later.", clock.At(caller.ExpiresAt).Format("2006-01-02T15:04:05Z"))
-	}
-	return nil
 }
 
 // CreateKey makes an API key on the authority of the program. The secret is given once and kept nowhere. For
@@ -69,6 +47,24 @@ func (s *Service) CreateKey(ctx context.Context, n NewKey) (k Key, plain string,
 		return k, "", err
 	}
 	return k, plain, nil
+}
+
+// EnsureKey creates an API key unless the tenant has one of its name that is neither revoked nor over, on the
+// authority of the program. The secret is "" for a key that exists. Concurrent calls create one key.
+func (s *Service) EnsureKey(ctx context.Context, n NewKey) (k Key, plain string, err error) {
+	err = s.db.Tx(ctx, func(ctx context.Context) error {
+		known, err := s.store.lockKeyNamed(ctx, n.Name, now())
+		if err != nil {
+			return err
+		}
+		if known != nil {
+			k, plain = *known, ""
+			return nil
+		}
+		k, plain, err = s.CreateKey(ctx, n)
+		return err
+	})
+	return k, plain, err
 }
 
 // FindAPIKey gives a key.
@@ -110,7 +106,10 @@ func (s *Service) UpdateKey(ctx context.Context, id uuid.UUID, u KeyUpdate) (k K
 		end := k.ExpiresAt
 		if u.ExpiresAt != nil || u.NeverExpires {
 			end = clock.Ref(u.ExpiresAt)
-			if err := within(auth.From(ctx), k.TenantID, k.Role, slices.Clone(k.Scopes), end); err != nil {
+		}
+		changed := grant{k.Role, k.Scopes, end}
+		if changed.extends(grant{k.Role, k.Scopes, k.ExpiresAt}) {
+			if err := changed.check(auth.From(ctx), k.TenantID); err != nil {
 				return err
 			}
 		}

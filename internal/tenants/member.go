@@ -76,8 +76,8 @@ func (s *Service) FindMembers(ctx context.Context, role auth.Role, p page.Reques
 }
 
 // PutMember adds a user or changes what the user is; created tells which. It reaches the user's tokens when
-// they are signed next. fault.Forbidden for a role above the caller's or a change of somebody above it,
-// fault.Conflict when the tenant would lose its last owner.
+// they are signed next. fault.Forbidden for a role that grants more, or for longer, than the caller holds, and for a
+// change of a member above the caller; fault.Conflict when the tenant would lose its last owner.
 func (s *Service) PutMember(ctx context.Context, user string, u MemberUpdate) (m Member, created bool, err error) {
 	caller := scope.From(ctx)
 	role, _ := auth.From(ctx).Role(caller.Tenant)
@@ -96,6 +96,11 @@ func (s *Service) PutMember(ctx context.Context, user string, u MemberUpdate) (m
 		created = known == ""
 		if !created && !role.AtLeast(known) {
 			return fault.New(fault.Forbidden, "You are %s: you cannot change an %s.", role, known)
+		}
+		if g := (grant{role: u.Role}); created || g.extends(grant{role: known}) {
+			if err := g.check(auth.From(ctx), caller.Tenant); err != nil {
+				return err
+			}
 		}
 		if known == auth.RoleOwner && u.Role != auth.RoleOwner && owners == 1 {
 			return errLastOwner()

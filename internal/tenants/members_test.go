@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/larirun/lari/internal/platform/auth"
 	"github.com/larirun/lari/internal/platform/fault"
@@ -182,6 +184,28 @@ func hook(t *testing.T, d *pgtest.Database, role, user, claims string) (answer s
 	return answer, err
 }
 
+// checkHookNames demands that what leaves the hook has no case variant of a name that authorises, and no lari_writer.
+func checkHookNames(t *testing.T, conn *pgx.Conn, call func(claims string) (string, error)) {
+	t.Helper()
+	answer, err := call(`{"sub": "ada", "exp": 1, "EXP": 2, "Role": "service_role", "role": "authenticated", "ſub": "eve", "APP_METADATA": {"role": "owner"},
+		"lari_writer": true, "LARI_Writer": true, "rol": 1, "Theme": "dark",
+		"app_metadata": {"provider": "email", "Role": "owner", "tenantſ": {"x": "owner"}, "TENANTS": {}, "Tenant_Id": "x", "Plan": "pro"}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims, app []string
+	if err := conn.QueryRow(t.Context(), `select array(select k from jsonb_object_keys($1::jsonb -> 'claims') k order by k collate "C"),
+		array(select k from jsonb_object_keys($1::jsonb #> '{claims,app_metadata}') k order by k collate "C")`, answer).Scan(&claims, &app); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(claims, []string{"Theme", "app_metadata", "exp", "rol", "role", "sub"}) || !slices.Equal(app, []string{"Plan", "provider", "role", "tenant_id", "tenants"}) {
+		t.Errorf("the hook leaves %v and app_metadata %v", claims, app)
+	}
+	if !strings.Contains(answer, `"role": "authenticated"`) || !strings.Contains(answer, `"exp": 1`) || strings.Contains(answer, "service_role") {
+		t.Errorf("the hook gives %s", answer)
+	}
+}
+
 func TestTokenHook(t *testing.T) {
 	t.Parallel()
 	d := pgtest.New(t)
@@ -244,6 +268,8 @@ func TestTokenHook(t *testing.T) {
 	}
 	want("ada", `{}`, fmt.Sprintf(`{"tenants": {%q: "owner"}, "tenant_id": %[1]q, "role": "owner"}`, a))
 
+	checkHookNames(t, conn, func(claims string) (string, error) { return hook(t, d, role, "ada", claims) })
+
 	reader := d.Conn(t)
 	if _, err := reader.Exec(t.Context(), `set role `+role); err != nil {
 		t.Fatal(err)
@@ -254,5 +280,28 @@ func TestTokenHook(t *testing.T) {
 		if _, err := reader.Exec(t.Context(), sql); err == nil {
 			t.Errorf("the hook's role may %s", sql)
 		}
+	}
+}
+
+func TestService_FindStandings(t *testing.T) {
+	t.Parallel()
+	d := pgtest.New(t)
+	s := tenants.NewService(d.DB)
+	acme, a := d.Tenant(t, "acme")
+	_, g := d.Tenant(t, "globex")
+	if _, _, err := s.PutMember(as(acme, a, auth.RoleOwner), "ada", put(auth.RoleAdmin)); err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.FindStandings(t.Context(), []auth.Membership{{Tenant: g, User: "ada"}, {Tenant: a, User: "ada"}, {Tenant: a, User: "eve"}, {Tenant: uuid.New(), User: "ada"}, {}})
+	want := []auth.Standing{{TenantExists: true}, {TenantExists: true, Role: auth.RoleAdmin}, {TenantExists: true}, {}, {}}
+	if err != nil || !slices.Equal(found, want) {
+		t.Errorf("%v, %v, want %v", found, err, want)
+	}
+	key, _, err := s.CreateKey(as(acme, a, auth.RoleOwner), tenants.NewKey{Name: "test", Role: auth.RoleViewer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := s.FindKeys(t.Context(), []string{key.Prefix, "none"}); err != nil || len(keys) != 1 || keys[0].ID != key.ID {
+		t.Errorf("%v, %v", keys, err)
 	}
 }

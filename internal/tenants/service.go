@@ -14,18 +14,34 @@ import (
 // Service is what can be done with tenants. Unless it says otherwise a method acts for the tenant of the
 // context, and gives fault.NotFound when that does not exist.
 type Service struct {
-	db    *postgres.DB
-	store store
-	uses  uses
+	db        *postgres.DB
+	store     store
+	uses      uses
+	provision func(ctx context.Context) error
+}
+
+// Option changes how the service is made.
+type Option func(*Service)
+
+// WithProvisioning makes CreateTenant call provision for each tenant that it creates, in the same transaction
+// and in the scope of the new tenant: a tenant exists with what every tenant starts with, or not at all.
+func WithProvisioning(provision func(ctx context.Context) error) Option {
+	return func(s *Service) { s.provision = provision }
 }
 
 var _ auth.KeyStore = (*Service)(nil)
 
 // NewService makes the service.
-func NewService(db *postgres.DB) *Service { return &Service{db: db, store: store{db}, uses: newUses()} }
+func NewService(db *postgres.DB, options ...Option) *Service {
+	s := &Service{db: db, store: store{db}, uses: newUses(), provision: func(context.Context) error { return nil }}
+	for _, apply := range options {
+		apply(s)
+	}
+	return s
+}
 
-// CreateTenant makes a tenant with its default workspace; for the platform. A taken slug gives
-// fault.Conflict. For a NewTenant whose id is known it gives the tenant that exists.
+// CreateTenant makes a tenant with its default workspace and what WithProvisioning adds; for the platform. A
+// taken slug gives fault.Conflict. For a NewTenant whose id is known it gives the tenant that exists.
 func (s *Service) CreateTenant(ctx context.Context, n NewTenant) (Tenant, error) {
 	t, err := n.build(now())
 	if err != nil {
@@ -38,7 +54,10 @@ func (s *Service) CreateTenant(ctx context.Context, n NewTenant) (Tenant, error)
 		if created, err = s.store.insert(ctx, t); err != nil || !created {
 			return err
 		}
-		return s.store.insertWorkspace(ctx, w)
+		if err := s.store.insertWorkspace(ctx, w); err != nil {
+			return err
+		}
+		return s.provision(postgres.AsTenant(scope.With(ctx, scope.Scope{Tenant: t.ID, Actor: scope.From(ctx).Actor, RequestID: scope.From(ctx).RequestID})))
 	})
 	if err != nil {
 		return Tenant{}, err
@@ -107,4 +126,14 @@ func (s *Service) become(ctx context.Context, status Status, reason string) (Ten
 // of a tenant that is being deleted count as revoked.
 func (s *Service) FindKey(ctx context.Context, prefix string) (auth.KeyRecord, error) {
 	return s.store.key(postgres.AsSystem(ctx), prefix)
+}
+
+// FindKeys returns what several keys are checked against, in one query. See FindKey.
+func (s *Service) FindKeys(ctx context.Context, prefixes []string) ([]auth.KeyRecord, error) {
+	return s.store.keysByPrefix(postgres.AsSystem(ctx), prefixes)
+}
+
+// FindStandings returns what the database says of memberships of any tenants, in their order.
+func (s *Service) FindStandings(ctx context.Context, of []auth.Membership) ([]auth.Standing, error) {
+	return s.store.standings(postgres.AsSystem(ctx), of)
 }

@@ -33,16 +33,19 @@ func (s store) insertDeletion(ctx context.Context, d Deletion, t Tenant) error {
 }
 
 const deletionSelect = `select id, tenant_id, slug, name, phase, reason, requested_by, requested_at, erase_at, cancelled_by, cancelled_at, began_at,
-		finished_at, export, export_path, manifest_sha256, error, audit_position, audit_hash, step, exported, erased
-	from tenant_deletions `
+		finished_at, export, export_path, manifest_sha256, error, audit_position, audit_hash, step, exported, erased, t.erased_at, t.key_id, encode(t.signature, 'hex')
+	from tenant_deletions d left join lateral (select erased_at, key_id, signature from audit_tombstones where deletion_id = d.id and tenant_id = d.tenant_id) t on true `
 
 func scanDeletion(row pgx.CollectableRow) (d Deletion, err error) {
 	var position *int64
 	var hash []byte
+	var end AuditEnd
 	err = row.Scan(&d.ID, &d.TenantID, &d.Slug, &d.Name, &d.Phase, &d.Reason, &d.RequestedBy, &d.RequestedAt, &d.EraseAt, &d.CancelledBy,
-		&d.CancelledAt, &d.BeganAt, &d.FinishedAt, &d.Export, &d.ExportPath, &d.ManifestSHA256, &d.Error, &position, &hash, &d.step, &d.files, &d.erased)
+		&d.CancelledAt, &d.BeganAt, &d.FinishedAt, &d.Export, &d.ExportPath, &d.ManifestSHA256, &d.Error, &position, &hash, &d.step, &d.files, &d.erased,
+		&end.ErasedAt, &end.KeyID, &end.Signature)
 	if position != nil {
-		d.Audit = &AuditEnd{Position: *position, Hash: hex.EncodeToString(hash)}
+		end.Position, end.Hash = *position, hex.EncodeToString(hash)
+		d.Audit = &end
 	}
 	d.count()
 	return d, err
@@ -58,7 +61,7 @@ func (s store) lastDeletion(ctx context.Context, tenant uuid.UUID) (Deletion, bo
 
 // lockDeletion is lastDeletion, held until the transaction ends.
 func (s store) lockDeletion(ctx context.Context, tenant uuid.UUID) (Deletion, bool, error) {
-	return postgres.One(ctx, s.db, deletionSelect+`where tenant_id = $1 order by id desc limit 1 for update`, []any{tenant}, scanDeletion)
+	return postgres.One(ctx, s.db, deletionSelect+`where tenant_id = $1 order by id desc limit 1 for update of d`, []any{tenant}, scanDeletion)
 }
 
 func (s store) openDeletion(ctx context.Context, tenant uuid.UUID) (Deletion, bool, error) {

@@ -41,6 +41,21 @@ func (s store) lockKey(ctx context.Context, id uuid.UUID) (Key, error) {
 	return s.oneKey(ctx, id, " for no key update")
 }
 
+// lockKeyNamed returns the newest usable key of a name, nil when there is none, and keeps other callers waiting
+// until the transaction ends.
+func (s store) lockKeyNamed(ctx context.Context, name string, at clock.Time) (*Key, error) {
+	if _, err := s.db.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('lari.api_keys ' || lari.tenant_id()::text, 0))`); err != nil {
+		return nil, err
+	}
+	k, ok, err := postgres.One(ctx, s.db, `select `+keyColumns+` from api_keys
+		where tenant_id = (select lari.tenant_id()) and name = $1 and revoked_at is null and (expires_at is null or expires_at > $2)
+		order by id desc limit 1`, []any{name, at}, scanKey)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &k, nil
+}
+
 func (s store) oneKey(ctx context.Context, id uuid.UUID, lock string) (Key, error) {
 	k, ok, err := postgres.One(ctx, s.db, `select `+keyColumns+` from api_keys where id = $1`+lock, []any{id}, scanKey)
 	if err == nil && !ok {
@@ -82,20 +97,26 @@ func (s store) tellKeys(ctx context.Context) error {
 	return s.db.Finally(ctx, postgres.Statement{SQL: `select pg_notify('` + KeyChannel + `', '')`})
 }
 
-// key keeps NULL scopes (all of the role) apart from an empty list (nothing).
+const keyRecordSelect = `select k.id, k.prefix, k.hash, k.tenant_id, k.role, k.scopes, k.expires_at,
+		coalesce(k.revoked_at, case when t.status = 'deleting' then t.status_at end)
+	from api_keys k join tenants t on t.id = k.tenant_id where `
+
+// scanKeyRecord keeps NULL scopes (all of the role) apart from an empty list (nothing).
+func scanKeyRecord(row pgx.CollectableRow) (k auth.KeyRecord, err error) {
+	err = row.Scan(&k.ID, &k.Prefix, &k.Hash, &k.TenantID, &k.Role, &k.Scopes, &k.ExpiresAt, &k.RevokedAt)
+	return k, err
+}
+
 func (s store) key(ctx context.Context, prefix string) (auth.KeyRecord, error) {
-	k, ok, err := postgres.One(ctx, s.db, `select k.id, k.prefix, k.hash, k.tenant_id, k.role, k.scopes, k.expires_at,
-			coalesce(k.revoked_at, case when t.status = 'deleting' then t.status_at end)
-		from api_keys k join tenants t on t.id = k.tenant_id where k.prefix = $1`,
-		[]any{prefix}, func(row pgx.CollectableRow) (auth.KeyRecord, error) {
-			var k auth.KeyRecord
-			err := row.Scan(&k.ID, &k.Prefix, &k.Hash, &k.TenantID, &k.Role, &k.Scopes, &k.ExpiresAt, &k.RevokedAt)
-			return k, err
-		})
+	k, ok, err := postgres.One(ctx, s.db, keyRecordSelect+`k.prefix = $1`, []any{prefix}, scanKeyRecord)
 	if err == nil && !ok {
 		err = fault.New(fault.NotFound, "There is no such key.")
 	}
 	return k, err
+}
+
+func (s store) keysByPrefix(ctx context.Context, prefixes []string) ([]auth.KeyRecord, error) {
+	return postgres.All(ctx, s.db, keyRecordSelect+`k.prefix = any($1)`, []any{prefixes}, scanKeyRecord)
 }
 
 // writeUses moves the last uses of keys on, where they have grown older than a minute. A row that another

@@ -34,6 +34,21 @@ func (s store) members(ctx context.Context, role auth.Role, after string, limit 
 		[]any{after, role, limit}, scanMember)
 }
 
+func (s store) standings(ctx context.Context, of []auth.Membership) ([]auth.Standing, error) {
+	tenants, users := make([]uuid.UUID, len(of)), make([]string, len(of))
+	for i, m := range of {
+		tenants[i], users[i] = m.Tenant, m.User
+	}
+	return postgres.All(ctx, s.db, `select t.id is not null, coalesce(m.role, '')
+		from unnest($1::uuid[], $2::text[]) with ordinality a (tenant, usr, n)
+		left join tenants t on t.id = a.tenant left join members m on m.tenant_id = a.tenant and m.user_id = a.usr
+		order by a.n`, []any{tenants, users}, func(row pgx.CollectableRow) (auth.Standing, error) {
+		var st auth.Standing
+		err := row.Scan(&st.TenantExists, &st.Role)
+		return st, err
+	})
+}
+
 // lockMember holds the tenant, so that its owners are not changed by anybody else until the transaction ends,
 // and gives the user's role ("": it is no member) and the number of owners.
 func (s store) lockMember(ctx context.Context, tenant uuid.UUID, user string) (role auth.Role, owners int, err error) {

@@ -11,7 +11,7 @@ import (
 )
 
 // ofNoTenant are the tables with a tenant_id whose rows stay when the tenant goes.
-var ofNoTenant = []string{"tenant_deletions", "platform_idempotency_keys"}
+var ofNoTenant = []string{"tenant_deletions", "audit_tombstones", "platform_idempotency_keys"}
 
 func strings1(t *testing.T, conn *pgx.Conn, sql string, args ...any) []string {
 	t.Helper()

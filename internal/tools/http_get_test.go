@@ -118,7 +118,7 @@ func TestHTTPGetFollowsRedirects(t *testing.T) {
 	if err != nil || !strings.Contains(got, "url: "+url+"/0\n") || !strings.HasSuffix(got, "arrived") {
 		t.Errorf("%q, %v", got, err)
 	}
-	for path, part := range map[string]string{"/6": "more than 5 redirects", "/metadata": "private networks are not allowed"} {
+	for path, part := range map[string]string{"/6": "more than 5 redirects", "/metadata": "private network that is not allowed"} {
 		if got, err := call(t, tool, map[string]string{"url": url + path}); !fault.Is(err, fault.Forbidden) || !strings.Contains(err.Error(), part) {
 			t.Errorf("%s: %q, %v", path, got, err)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/platform/storable"
+	"github.com/larirun/lari/internal/platform/strictjson"
 )
 
 const (
@@ -68,6 +69,9 @@ func (s *schema) check(tool string, arguments json.RawMessage) (json.RawMessage,
 	if err != nil {
 		return nil, fault.InvalidField("arguments", "json", "of %s are not one JSON object: %s",
 			tool, bound(storable.Text(err.Error()), maxComplaint))
+	}
+	if strictjson.CheckNames(arguments) != nil { // whoever approves the call may see the first of them, the tool the last
+		return nil, fault.InvalidField("arguments", "unique", "of %s must have each name once in an object", tool)
 	}
 	if number, ok := hugeNumber(value); ok {
 		return nil, fault.InvalidField("arguments", "number", "of %s hold a number out of range: %s", tool, storable.Truncate(number, 40))

@@ -9,6 +9,7 @@ func House() Law {
 		"internal/schedules/sweep.go":    "what processes that died left of schedules is cleared away for every tenant",
 		"internal/schedules/watch.go":    "which firings did not come about, and how many schedules are paused, is measured for every tenant",
 		"internal/deliveries/backlog.go": "the gauges of what is to be delivered hold every tenant",
+		"internal/audit/anchors.go":      "where the audit log of every tenant stands is signed and written down outside",
 		"internal/tenants/service.go":    "an API key or a slug is looked up before the tenant is known, and the platform makes tenants",
 		"internal/tenants/list.go":       "a caller's tenants are listed together, those of the platform all",
 		"internal/tenants/uses.go":       "the last uses of keys of every tenant are written together",

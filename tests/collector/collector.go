@@ -23,8 +23,9 @@ import (
 type Collector struct {
 	URL      string
 	Requests atomic.Int64
-	Hang     atomic.Bool // takes requests and never answers, until the client leaves
-	Forget   atomic.Bool // counts spans and does not keep them: for measuring
+	Hang     atomic.Bool  // takes requests and never answers, until the client leaves
+	Left     atomic.Int64 // clients that left while they were kept waiting
+	Forget   atomic.Bool  // counts spans and does not keep them: for measuring
 	Counted  atomic.Int64
 
 	mu    sync.Mutex
@@ -52,6 +53,7 @@ func New(t testing.TB) *Collector {
 		if c.Hang.Load() {
 			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
+			c.Left.Add(1)
 			return
 		}
 		if err := c.take(r); err != nil {

@@ -28,7 +28,8 @@ type Document struct {
 type Operation struct {
 	Method, Path string
 	ID           string
-	Permission   string // "": public
+	Permission   string   // "": public
+	Permissions  []string // all that it needs, Permission first
 	Parameters   []Parameter
 	Body         Schema // nil: it takes none
 	BodyRequired bool
@@ -138,6 +139,14 @@ func (d *Document) operation(method, path string, op map[string]any) (*Operation
 	o := &Operation{
 		Method: method, Path: path, ID: text(op["operationId"]), Permission: text(op["x-permission"]),
 		segments: strings.Split(strings.TrimPrefix(path, "/"), "/"), responses: map[string]response{},
+	}
+	if o.Permission != "" {
+		o.Permissions = []string{o.Permission}
+	}
+	for i, p := range list(op["x-permissions"]) {
+		if i > 0 {
+			o.Permissions = append(o.Permissions, text(p))
+		}
 	}
 	for _, p := range list(op["parameters"]) {
 		p := d.follow(object(p))

@@ -25,6 +25,7 @@ import (
 	"github.com/larirun/lari/internal/platform/postgres/pgtest"
 	"github.com/larirun/lari/internal/platform/telemetry"
 	"github.com/larirun/lari/tests/fakellm"
+	"github.com/larirun/lari/tests/pace"
 )
 
 // TemporalVariable names the address of the Temporal server that tests use.
@@ -60,7 +61,7 @@ func NewSystemWith(t testing.TB, model fakellm.Options) *System {
 	}
 	cfg, err := config.Load(map[string]string{
 		"LARI_ENV": "development", "LARI_HTTP_ADDR": "127.0.0.1:0", "LARI_ADMIN_ADDR": "off", "LARI_EGRESS_ALLOW_HTTP": "true",
-		"LARI_SHUTDOWN_TIMEOUT": "3s", "LARI_RECONCILE_EVERY": "0s",
+		"LARI_SHUTDOWN_TIMEOUT": "3s", "LARI_RECONCILE_EVERY": "0s", "LARI_HSTS_MAX_AGE": "8760h",
 	})
 	if err != nil {
 		t.Fatalf("the configuration of the tests: %v", err)
@@ -69,7 +70,7 @@ func NewSystemWith(t testing.TB, model fakellm.Options) *System {
 	t.Cleanup(s.Model.Close)
 	cfg.DatabaseURL, cfg.DatabaseDirectURL = config.NewURL(s.Database.URL), config.NewURL(s.Database.URL)
 	cfg.ExportDir = t.TempDir()
-	cfg.Auth.JWTSecret = config.NewSecret(Secret)
+	cfg.Auth.JWTSecret, cfg.Audit.SigningKey = config.NewSecret(Secret), config.NewSecret(Secret)
 	cfg.EgressAllow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	cfg.Models.OpenAIKey, cfg.Models.OpenAIBaseURL = config.NewSecret("test"), s.Model.OpenAIURL()
 	cfg.Models.Prices = llm.PriceTable{}
@@ -176,17 +177,17 @@ func (p *Process) Stop() error {
 var All = app.Options{API: true, Worker: true}
 
 // Eventually asks until the answer is yes. It is for what happens elsewhere and gives no signal; wait on
-// the signal where there is one.
+// the signal where there is one. within is for an idle machine: it waits pace.Patience times as long before it fails.
 func Eventually(t testing.TB, within time.Duration, what string, yes func() bool) {
 	t.Helper()
-	deadline := time.NewTimer(within)
+	deadline := time.NewTimer(pace.Patience * within)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !yes() {
 		select {
 		case <-deadline.C:
-			t.Fatalf("not within %s: %s", within, what)
+			t.Fatalf("not within %d times %s: %s", pace.Patience, within, what)
 		case <-tick.C:
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/larirun/lari/internal/platform/config"
 )
 
@@ -23,6 +25,7 @@ type Proxy struct {
 	state    *state
 	lose     []byte // see LoseAnswerTo
 	lost     chan struct{}
+	traps    []*Trap
 	all      sync.WaitGroup
 }
 
@@ -101,7 +104,7 @@ func (p *Proxy) LoseAnswerTo(text string) <-chan struct{} {
 	return p.lost
 }
 
-// Heal ends Cut, Stall and Mute.
+// Heal ends Cut, Stall, Mute and every Trap.
 func (p *Proxy) Heal(t testing.TB) {
 	t.Helper()
 	p.mu.Lock()
@@ -114,7 +117,50 @@ func (p *Proxy) Heal(t testing.TB) {
 		p.listener = listener
 		p.all.Go(func() { p.accept(listener) })
 	}
+	p.traps = nil
 	p.become(true, true)
+}
+
+// Trap breaks the connections of some requests: for whoever makes them the server is away.
+type Trap struct {
+	Reached chan struct{} // closed when the first connection has been broken
+
+	proxy *Proxy
+	text  []byte
+	hit   bool
+}
+
+// Trap breaks the connection of every request that holds the text. Let it be followed by Only.
+func (p *Proxy) Trap(text string) *Trap {
+	t := &Trap{Reached: make(chan struct{}), proxy: p, text: []byte(text)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.traps = append(p.traps, t)
+	return t
+}
+
+// Only lets the trap break, from now on, every request that holds the id, in the binary form, and no other.
+func (t *Trap) Only(id uuid.UUID) {
+	t.proxy.mu.Lock()
+	defer t.proxy.mu.Unlock()
+	t.text = id[:]
+}
+
+// trapped reports whether the request's connection is to be broken.
+func (p *Proxy) trapped(request []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range p.traps {
+		if !bytes.Contains(request, t.text) {
+			continue
+		}
+		if !t.hit {
+			t.hit = true
+			close(t.Reached)
+		}
+		return true
+	}
+	return false
 }
 
 func (p *Proxy) set(requests, answers bool) {
@@ -142,6 +188,9 @@ func (p *Proxy) accept(listener net.Listener) {
 		var losing atomic.Pointer[chan struct{}]
 		p.all.Go(func() {
 			p.pump(server, client, func(s *state) bool { return s.requests }, func(request []byte) bool {
+				if p.trapped(request) {
+					return false
+				}
 				if lost := p.loses(request); lost != nil {
 					losing.Store(&lost)
 				}

@@ -102,9 +102,16 @@ func reset(t testing.TB, s *harness.System, x *harness.Tenant, id uuid.UUID, n i
 	if len(tasks) < n {
 		t.Fatalf("the workflow has had %d tasks", len(tasks))
 	}
+	resetTo(t, s, x, id, tasks[n-1])
+}
+
+// resetTo begins the run's workflow again after the workflow task that ended with the event. Signals of after it are
+// sent again, except where they are excluded.
+func resetTo(t testing.TB, s *harness.System, x *harness.Tenant, id uuid.UUID, event int64, exclude ...enums.ResetReapplyExcludeType) {
+	t.Helper()
 	_, err := s.Temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace: s.Config.Temporal.Namespace, WorkflowExecution: &common.WorkflowExecution{WorkflowId: workflows.RunWorkflowID(x.ID, id)},
-		Reason: "of the test", WorkflowTaskFinishEventId: tasks[n-1], RequestId: uuid.NewString(),
+		Reason: "of the test", WorkflowTaskFinishEventId: event, RequestId: uuid.NewString(), ResetReapplyExcludeTypes: exclude,
 	})
 	must(t, err)
 }

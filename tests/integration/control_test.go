@@ -17,6 +17,7 @@ import (
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 	"github.com/larirun/lari/workflows"
 )
 
@@ -286,20 +287,20 @@ func TestTheDaemonIsSeenWithoutTemporal(t *testing.T) {
 	for name, breaks := range map[string]func(){"cut": proxy.Cut, "stalled": proxy.Stall} {
 		breaks()
 		harness.Eventually(t, within, "the view says that Temporal is "+name, func() bool { return !daemonOf(t, x).Engine.Reachable })
-		began := time.Now()
+		began := pace.Start(t)
 		d := tell(t, x, daemonPath+"/pause", map[string]string{"reason": name})
-		if took := time.Since(began); took > 5*time.Second {
+		if took := began.Took(); took > 5*time.Second {
 			t.Errorf("%s: it took %s", name, took)
 		}
 		if d.State != control.Paused || d.Reason != name || d.Runs.Queued != 1 || d.Engine.Unavailable == "" || d.Workers.Unavailable == "" ||
 			queueOf(d, workflows.RunQueue).Unavailable == "" || d.Schedules.Unavailable == "" || d.Reconciler.Unavailable == "" {
 			t.Errorf("%s: %+v", name, d)
 		}
-		began = time.Now()
+		began = pace.Start(t)
 		if r := reasonOf(t, x, id, runs.WhyEngineAway); r.Detail == "" {
 			t.Errorf("%s: %+v", name, r)
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := began.Took(); took > 5*time.Second {
 			t.Errorf("%s: to explain took %s", name, took)
 		}
 		proxy.Heal(t)

@@ -114,7 +114,7 @@ func TestRun_CutByItsBudgetFailsAndKeepsTheText(t *testing.T) {
 	}
 }
 
-// A tool call that was cut off is not run; the model is told so and may do better.
+// A tool call that was cut off is not run; its result says so, and the model may do better.
 func TestRun_AnswersUnfinishedToolCallsToTheModel(t *testing.T) {
 	t.Parallel()
 	cut := fakellm.Reply{FinishReason: "length", ToolCalls: []fakellm.ToolCall{
@@ -142,7 +142,7 @@ func TestRun_AnswersUnfinishedToolCallsToTheModel(t *testing.T) {
 			}
 			for _, record := range s.Model.Records() {
 				if record.LastUser == input && record.AfterTools && !strings.Contains(string(record.Body), "cut off (length)") {
-					t.Errorf("the model was not told: %s", record.Body)
+					t.Errorf("the result does not say so: %s", record.Body)
 				}
 			}
 		})
@@ -177,4 +177,20 @@ func TestThread_IsNotPoisonedByAnEmptyAnswer(t *testing.T) {
 			t.Errorf("the thread holds an empty message: %+v", messages.Items)
 		}
 	}
+}
+
+// An answer for which a quota had only a part of the room is no success either.
+func TestRun_CutByAQuotaFailsAndKeepsTheText(t *testing.T) {
+	t.Parallel()
+	reply := stopping("Half of an", "length")
+	reply.Usage = &fakellm.Usage{Input: 10, Output: 3}
+	x := harness.NewSystem(t, fakellm.Rule{Reply: reply}).Start(t, harness.All).NewTenant(t, agents.Config{})
+	allow(t, x, `{"tokens_per_month": 300}`)
+	r := x.StartRun(t, `{"input": "go"}`)
+	failed := harness.Payload[event.Failed](t, last(wholeLog(t, x, r.ID)))
+	r = x.FindRun(t, r.ID)
+	if failed.Code != event.ErrorQuota || r.Status != "failed" || r.Output == nil || *r.Output != "Half of an" {
+		t.Errorf("the run is %+v, its end %+v", r, failed)
+	}
+	wantAccount(t, x, 13)
 }

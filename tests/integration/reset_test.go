@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/api/enums/v1"
 
+	"github.com/larirun/lari/internal/agents"
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/tests/fakellm"
@@ -110,5 +111,68 @@ func TestARunningRunIsReset(t *testing.T) {
 	}
 	if text.String() != answer || len(attempts) != 2 {
 		t.Errorf("the deltas say %q, in attempts %v", text.String(), attempts)
+	}
+}
+
+// A reset that does not send signals again loses the answer of a human, but not for the run: a question that is asked
+// again finds its answer, and one that is not gets it signalled once more.
+func TestReset_WithoutSignalsKeepsTheAnswer(t *testing.T) {
+	t.Parallel()
+	s := harness.NewSystem(t,
+		fakellm.Rule{Turn: fakellm.FirstTurn, Reply: fakellm.Reply{ToolCalls: []fakellm.ToolCall{
+			{ID: "a", Name: "current_time", Arguments: `{}`}, {ID: "b", Name: "calculator", Arguments: `{"expression":"6*7"}`},
+		}}},
+		fakellm.Rule{Turn: fakellm.AfterTools, Reply: fakellm.Reply{Text: "All done now.", Gated: true}})
+	p := s.Start(t, harness.All)
+	x := p.NewTenant(t, agents.Config{
+		Tools: []agents.ToolRef{{Name: "current_time"}, {Name: "calculator", NeedsApproval: true}}, ApprovalTTLSeconds: 3600,
+	})
+	for name, taskOf := range map[string]func(finished []int64, signalled int64) int64{
+		"to before the question": func(finished []int64, _ int64) int64 { return finished[0] },
+		// The task between question and answer: the tool that needs no approval ended.
+		"to before the answer": func(finished []int64, signalled int64) int64 {
+			before := slices.IndexFunc(finished, func(id int64) bool { return id > signalled })
+			return finished[before-1]
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := x.StartRun(t, `{"input": "go"}`)
+			follower := x.Follow(t, r.ID, 0)
+			asked := harness.Payload[event.ApprovalAsked](t, last(follower.Until(t, event.ApprovalRequested)))
+			harness.Eventually(t, within, "the workflow heard of the other tool's end", func() bool {
+				h := historyOf(t, s, x, r.ID)
+				return len(h) > 0 && h[len(h)-1].GetEventType() == enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+			})
+			requests := len(s.Model.Records())
+			x.Do(t, "POST", answerPath(r, asked), `{"decision":"approve"}`).Want(t, 200)
+			must(t, s.Model.WaitRequests(soon(t), requests+1)) // the next step began: the answer had its effect
+			var finished []int64
+			var signalled int64
+			for _, e := range historyOf(t, s, x, r.ID) {
+				switch e.GetEventType() { //nolint:exhaustive // only these
+				case enums.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+					finished = append(finished, e.GetEventId())
+				case enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+					signalled = e.GetEventId()
+				}
+			}
+			resetTo(t, s, x, r.ID, taskOf(finished, signalled), enums.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL)
+			for _, e := range historyOf(t, s, x, r.ID) {
+				if e.GetEventType() == enums.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED {
+					t.Fatal("the reset sent the signal again: nothing is lost")
+				}
+			}
+			s.Model.Release(100)
+			_, dispatching := forgetful(p)
+			harness.Eventually(t, within, "the run has ended", func() bool {
+				pass(t, p)
+				must(t, dispatching.Dispatch(t.Context()))
+				return runs.Status(x.FindRun(t, r.ID).Status).Final()
+			})
+			wantEnd(t, s, x, r.ID, runs.Completed, "")
+			if n := len(only(wholeLog(t, x, r.ID), event.ToolCallStarted)); n != 2 {
+				t.Errorf("%d calls were made, want 2", n)
+			}
+		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/larirun/lari/internal/platform/llm"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 )
 
 func TestBudgets(t *testing.T) {
@@ -92,7 +93,7 @@ func wantTimedOut(t *testing.T, x *harness.Tenant, r harness.Run, limit time.Dur
 	if last(events).Type != event.RunError || failed.Code != event.ErrorTimeout {
 		t.Fatalf("the run ended with %s: %s", last(events).Type, last(events).Data)
 	}
-	if took := time.Duration(failed.DurationMS) * time.Millisecond; took < limit-500*time.Millisecond || took > limit+5*time.Second {
+	if took := time.Duration(failed.DurationMS) * time.Millisecond; took < limit-500*time.Millisecond || took > limit+5*pace.Patience*time.Second {
 		t.Errorf("it ended after %s, the limit is %s", took, limit)
 	}
 	r = x.FindRun(t, r.ID)

@@ -181,11 +181,7 @@ func TestCancelBetweenRetries(t *testing.T) {
 		e := findExecution(t, x, r.ID)
 		return len(e.PendingActivities) == 1 && e.PendingActivities[0].Attempt == 2
 	})
-	began := time.Now()
 	cancel(t, x, r.ID, "no patience")
-	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("it took %s: the retry was waited for", took)
-	}
 	wantCancelled(t, x, r.ID, actor, "no patience")
 	if n := s.Model.Stats().Requests; n != 1 {
 		t.Errorf("the model was asked %d times", n)

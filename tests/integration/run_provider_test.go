@@ -15,6 +15,7 @@ import (
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 )
 
 // One request in ten fails, in five ways, while sixty runs go on at once.
@@ -166,11 +167,11 @@ func TestAWorkerThatLeavesInTheMiddleOfAnAnswer(t *testing.T) {
 	follower := x.Follow(t, r.ID, 0)
 	follower.Until(t, event.MessageDelta)
 	must(t, s.Model.WaitChunks(soon(t), 3))
-	left := time.Now()
+	left := pace.Start(t)
 	must(t, ignoreCancel(w.Stop()))
 	s.Start(t, app.Options{Worker: true})
 	follower.Rest(t)
-	if took := time.Since(left); took > 8*time.Second {
+	if took := left.Took(); took > 8*time.Second {
 		t.Errorf("the answer came %s after the worker left", took)
 	}
 	events := wholeLog(t, x, r.ID)

@@ -17,6 +17,7 @@ import (
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 	"github.com/larirun/lari/workflows"
 )
 
@@ -75,7 +76,7 @@ func path(id uuid.UUID, rest string) string { return "/v1/runs/" + id.String() +
 // soon bounds a wait of the test for the model server.
 func soon(t testing.TB) context.Context {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), within)
+	ctx, stop := context.WithTimeout(t.Context(), pace.Patience*within)
 	t.Cleanup(stop)
 	return ctx
 }

@@ -50,9 +50,9 @@ type entry struct {
 }
 
 type timeline struct {
-	Items     []entry    `json:"items"`
-	NextFrom  *time.Time `json:"next_from"`
-	KnownFrom time.Time  `json:"known_from"`
+	Items      []entry   `json:"items"`
+	NextCursor *string   `json:"next_cursor"`
+	KnownFrom  time.Time `json:"known_from"`
 }
 
 // scheduling is a system on which schedules may fire each second.

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,12 +11,15 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/app"
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/tenants"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 	"github.com/larirun/lari/workflows"
 )
 
@@ -83,6 +87,10 @@ func TestDeleteATenantThatIsBusy(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(d.ExportPath, tenants.ManifestFile)); err != nil {
 		t.Error(err)
 	}
+	harness.Eventually(t, within, "the tombstone of its audit log is signed", func() bool {
+		end := deletionOf(t, operator, x).Audit
+		return end != nil && end.Signature != nil && end.KeyID != nil && end.ErasedAt != nil
+	})
 	wantGone(t, s, x)
 	if n := schedules(t.Context(), t, s); n != 1 {
 		t.Errorf("%d schedules are left, want the other tenant's", n)
@@ -110,7 +118,7 @@ func wantGone(t *testing.T, s *harness.System, x *harness.Tenant) {
 	t.Helper()
 	conn := s.Database.Conn(t)
 	rows, err := conn.Query(t.Context(), `select table_name from information_schema.columns join information_schema.tables using (table_schema, table_name)
-		where table_schema = 'public' and column_name = 'tenant_id' and table_type = 'BASE TABLE' and table_name <> 'tenant_deletions'`)
+		where table_schema = 'public' and column_name = 'tenant_id' and table_type = 'BASE TABLE' and table_name not in ('tenant_deletions', 'audit_tombstones')`)
 	must(t, err)
 	var tables []string
 	for rows.Next() {
@@ -128,6 +136,51 @@ func wantGone(t *testing.T, s *harness.System, x *harness.Tenant) {
 		if n > 0 {
 			t.Errorf("%s holds %d rows", name, n)
 		}
+	}
+}
+
+// A tenant has more open workflows than a page of Temporal's list, and the time in which they may stop is over. Nothing is
+// erased before all of them have ended.
+func TestDeletion_EndsEveryWorkflowBeforeItErases(t *testing.T) {
+	t.Parallel()
+	const open = 450 // two pages of Temporal's list, and a bit
+	s := harness.NewSystem(t)
+	p := s.Start(t, app.Options{API: true}) // no worker: the test takes each step
+	x := p.NewTenant(t, agents.Config{})
+	var starts errgroup.Group
+	starts.SetLimit(8)
+	for i := range open {
+		starts.Go(func() error {
+			_, err := s.Temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
+				ID: fmt.Sprintf("%s/open/%d", x.ID, i), TaskQueue: "nowhere",
+				TypedSearchAttributes: temporal.NewSearchAttributes(workflows.TenantID.ValueSet(x.ID.String())),
+			}, "Nothing")
+			return err
+		})
+	}
+	must(t, starts.Wait())
+	running := func() int64 {
+		n, err := s.Temporal.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+			Query: "TenantId = '" + x.ID.String() + "' AND ExecutionStatus = 'Running'",
+		})
+		must(t, err)
+		return n.GetCount()
+	}
+	harness.Eventually(t, within, "Temporal lists the workflows", func() bool { return running() == open })
+	deps := p.App.Deletion.DeletionDeps
+	deps.StopWithin, deps.ExportDir = time.Nanosecond, t.TempDir()
+	deletions := tenants.NewDeletions(deps)
+	d, err := deletions.Request(x.Context(t.Context()), tenants.DeletionRequest{})
+	must(t, err)
+	for phase := d.Phase; phase == tenants.Waiting || phase == tenants.Stopping; {
+		_, err := deletions.Advance(t.Context(), x.ID, d.ID)
+		must(t, err)
+		now, err := deletions.Find(x.Context(t.Context()))
+		must(t, err)
+		phase = now.Phase
+	}
+	if n := running(); n > 1 { // the workflow of the deletion itself
+		t.Errorf("%d workflows are open when the tenant is erased", n-1)
 	}
 }
 
@@ -156,7 +209,7 @@ func TestADeletionIsTakenBack(t *testing.T) {
 		t.Errorf("cancelled %+v", d)
 	}
 	// Its workflow does not sleep for a day.
-	ctx, stop := context.WithTimeout(t.Context(), within)
+	ctx, stop := context.WithTimeout(t.Context(), pace.Patience*within)
 	defer stop()
 	must(t, s.Temporal.GetWorkflow(ctx, workflows.DeletionWorkflowID(x.ID), "").Get(ctx, nil))
 	x.Do(t, "GET", at, nil).Want(t, 200, &got)

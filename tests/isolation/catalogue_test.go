@@ -33,6 +33,7 @@ type reference struct {
 // is read by the platform alone.
 var global = map[string]string{
 	"tenant_deletions":          "outlives the tenant that it speaks of; only the platform's role reads it",
+	"audit_tombstones":          "says where the log of a tenant ended that is gone; only the service reads it",
 	"platform_idempotency_keys": "is of requests that act in no tenant; only the platform's role reads it",
 	"platform_state":            "whether the whole platform begins runs concerns every tenant, and says nothing of any",
 }

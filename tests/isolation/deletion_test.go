@@ -34,9 +34,13 @@ type idle struct{}
 func (idle) StartDeletion(context.Context, uuid.UUID, uuid.UUID) error { return nil }
 func (idle) HurryDeletion(context.Context, uuid.UUID) error            { return nil }
 func (idle) EndSchedules(context.Context, uuid.UUID) error             { return nil }
-func (idle) EndWorkflows(context.Context, uuid.UUID) (int, error)      { return 0, nil }
 func (idle) StopRuns(context.Context, time.Time, string) (int, error)  { return 0, nil }
 func (idle) DeletionBegan(context.Context, tenants.Deletion) error     { return nil }
+func (idle) LogErased(context.Context) error                           { return nil }
+func (idle) EndWorkflows(context.Context, uuid.UUID, time.Time) (int, error) {
+	return 0, nil
+}
+
 func newDeletions(d *pgtest.Database, folder string, batch int) *tenants.Deletions {
 	return tenants.NewDeletions(tenants.DeletionDeps{
 		DB: d.DB, Engine: idle{}, Runs: idle{}, Auditor: idle{}, ExportDir: folder, Logger: slog.New(slog.DiscardHandler), Batch: batch,
@@ -299,45 +303,5 @@ func TestCancelledAtTheLastMoment(t *testing.T) {
 		default:
 			t.Errorf("the deletion is %s, the tenant %s, the cancel gave %v", found.Phase, of.Status, cancelled)
 		}
-	}
-}
-
-// The audit trail yields to nobody while its tenant is not being deleted, and to the platform only.
-func TestTheTrailIsErasedWithItsTenantOnly(t *testing.T) {
-	t.Parallel()
-	conn := pgtest.New(t).Conn(t)
-	f := newFixture(t, conn, catalogue(t, conn))
-	system := caller{"service_role", `{"role":"service_role","lari_writer":true}`}
-	callers := map[string]caller{"the writer": f.writer, "a user": f.user, "anon": {"anon", ""}, "the system": system}
-	for _, call := range []string{`select lari.erase_audit_rows($1, 10)`, `select * from lari.erase_audit_head($1)`} {
-		for name, c := range callers {
-			if _, err := c.attempt(t.Context(), conn, call, f.tenant); code(err) != denied {
-				t.Errorf("%s by %s was not refused (%v)", call, name, err)
-			}
-		}
-	}
-	if _, err := conn.Exec(t.Context(), `update tenants set status = 'deleting' where id = $1`, f.tenant); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range callers {
-		_, err := c.attempt(t.Context(), conn, `select lari.erase_audit_rows($1, 10)`, f.tenant)
-		if name == "the system" != (err == nil) {
-			t.Errorf("of a tenant that is being deleted, by %s: %v", name, err)
-		}
-		// The function must not leave the door open behind it.
-		tx, err := system.begin(t.Context(), conn)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := tx.Exec(t.Context(), `select lari.erase_audit_rows($1, 0)`, f.tenant); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := tx.Exec(t.Context(), `delete from audit_logs where tenant_id = $1`, f.tenant); code(err) != denied {
-			t.Errorf("rows are deleted beside the function (%v)", err)
-		}
-		_ = tx.Rollback(t.Context())
-	}
-	if _, err := system.attempt(t.Context(), conn, `select * from lari.erase_audit_head($1)`, f.tenant); code(err) != denied {
-		t.Errorf("the head goes before the rows (%v)", err)
 	}
 }

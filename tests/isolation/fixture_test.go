@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/larirun/lari/internal/platform/auth"
 )
 
 // chosen holds what the catalogue cannot say about a row that is valid, as table.column. Most tables
@@ -26,9 +28,6 @@ var unsaid = map[string]reference{
 	"run_events": {columns: []string{"run_id"}, table: "agent_runs", targets: []string{"id"}},
 }
 
-// hidden are the tables whose rows a tenant's own user does not even read, by a restrictive policy.
-var hidden = map[string]bool{"webhook_secrets": true, "webhook_headers": true, "step_provider_data": true}
-
 // row is one row of a table, by column.
 type row map[string]any
 
@@ -37,8 +36,13 @@ type row map[string]any
 type fixture struct {
 	tenant uuid.UUID
 	writer caller
-	user   caller // the tenant's own JWT, without the writer's claim
+	user   caller // its owner's own token, as a Supabase client sends it
 	rows   map[string]row
+}
+
+// member returns a caller with the token of a member of the tenant.
+func member(tenant uuid.UUID, role auth.Role) caller {
+	return caller{"authenticated", fmt.Sprintf(`{"role":"authenticated","sub":"u","app_metadata":{"tenant_id":"%s","role":"%s"}}`, tenant, role)}
 }
 
 func newFixture(t *testing.T, conn *pgx.Conn, tables []table) *fixture {
@@ -48,7 +52,7 @@ func newFixture(t *testing.T, conn *pgx.Conn, tables []table) *fixture {
 	f := &fixture{
 		tenant: tenant,
 		writer: caller{"authenticated", claims + `,"lari_writer":true}`},
-		user:   caller{"authenticated", claims + `}`},
+		user:   member(tenant, auth.RoleOwner),
 		rows:   map[string]row{},
 	}
 	byName := map[string]table{}

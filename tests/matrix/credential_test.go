@@ -19,7 +19,7 @@ import (
 type wallet struct {
 	tenant uuid.UUID
 	tokens map[form]map[auth.Role]string
-	keys   map[form]map[auth.Role]map[auth.Permission]string // by permission where the scopes depend on it
+	keys   map[form]map[auth.Role]map[string]string // by permissions where the scopes depend on them, see name
 }
 
 func claims(tenant uuid.UUID, role auth.Role) jwt.MapClaims {
@@ -36,16 +36,16 @@ func claims(tenant uuid.UUID, role auth.Role) jwt.MapClaims {
 	return c
 }
 
-func newWallet(t *testing.T, s *harness.System, tenant uuid.UUID) wallet {
+func newWallet(t *testing.T, s *harness.System, tenant uuid.UUID, sets [][]auth.Permission) wallet {
 	t.Helper()
-	w := wallet{tenant: tenant, tokens: map[form]map[auth.Role]string{}, keys: map[form]map[auth.Role]map[auth.Permission]string{}}
+	w := wallet{tenant: tenant, tokens: map[form]map[auth.Role]string{}, keys: map[form]map[auth.Role]map[string]string{}}
 	for _, f := range forms() {
-		w.tokens[f], w.keys[f] = map[auth.Role]string{}, map[auth.Role]map[auth.Permission]string{}
+		w.tokens[f], w.keys[f] = map[auth.Role]string{}, map[auth.Role]map[string]string{}
 	}
 	for _, role := range roles() {
 		w.mint(t, role)
 	}
-	w.issue(t, s.Database.Conn(t))
+	w.issue(t, s.Database.Conn(t), sets)
 	return w
 }
 
@@ -71,7 +71,7 @@ func (w wallet) mint(t *testing.T, role auth.Role) {
 }
 
 // issue writes keys as the service does: one that has expired, or is narrowed to nothing, could not be asked for.
-func (w wallet) issue(t *testing.T, conn *pgx.Conn) {
+func (w wallet) issue(t *testing.T, conn *pgx.Conn, sets [][]auth.Permission) {
 	t.Helper()
 	var batch pgx.Batch
 	issue := func(role auth.Role, scopes []auth.Permission, expires, revoked *time.Time) string {
@@ -90,15 +90,13 @@ func (w wallet) issue(t *testing.T, conn *pgx.Conn) {
 		}
 		whole := issue(role, nil, nil, nil)
 		for _, f := range forms() {
-			w.keys[f][role] = map[auth.Permission]string{}
+			w.keys[f][role] = map[string]string{}
 		}
 		for f, key := range map[form]string{
 			keyOfRole: whole, foreignKey: whole, otherKey: whole,
 			revokedKey: issue(role, nil, nil, &past), expiredKey: issue(role, nil, &past, nil),
 		} {
-			for _, p := range auth.Permissions() {
-				w.keys[f][role][p] = key
-			}
+			w.keys[f][role][""] = key
 		}
 		for _, p := range auth.Permissions() {
 			others := []auth.Permission{}
@@ -107,9 +105,11 @@ func (w wallet) issue(t *testing.T, conn *pgx.Conn) {
 					others = append(others, q)
 				}
 			}
-			w.keys[narrowKey][role][p] = issue(role, others, nil, nil)
-			if role.Can(p) {
-				w.keys[exactKey][role][p] = issue(role, []auth.Permission{p}, nil, nil)
+			w.keys[narrowKey][role][string(p)] = issue(role, others, nil, nil)
+		}
+		for _, needed := range sets {
+			if grants(role, needed) {
+				w.keys[exactKey][role][name(needed)] = issue(role, needed, nil, nil)
 			}
 		}
 	}
@@ -126,7 +126,14 @@ func (w wallet) present(c cell) []string {
 		}
 		return nil
 	}
-	key := w.keys[c.form][c.role][c.route.Permission]
+	scopes := ""
+	switch c.form { //nolint:exhaustive // the others have all scopes of their role
+	case narrowKey:
+		scopes = string(c.lacks)
+	case exactKey:
+		scopes = name(c.route.Permissions())
+	}
+	key := w.keys[c.form][c.role][scopes]
 	if c.form == exactKey || c.form == expiredKey {
 		return []string{"Authorization", "Bearer " + key}
 	}

@@ -1,6 +1,7 @@
 package matrix
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -23,13 +24,13 @@ const (
 	brokenHeader  form = "x-tenant-id that is no id"      //
 	otherTenant   form = "another tenant's ids"           // a good token; the path names the first tenant's things
 
-	keyOfRole  form = "key"                                //
-	narrowKey  form = "key with every scope but the one"   //
-	exactKey   form = "key with the one scope"             //
-	foreignKey form = "key, x-tenant-id of another tenant" //
-	otherKey   form = "key, another tenant's ids"          //
-	revokedKey form = "revoked key"                        //
-	expiredKey form = "expired key"                        //
+	keyOfRole  form = "key"                                 //
+	narrowKey  form = "key with every scope but one needed" //
+	exactKey   form = "key with the scopes needed only"     //
+	foreignKey form = "key, x-tenant-id of another tenant"  //
+	otherKey   form = "key, another tenant's ids"           //
+	revokedKey form = "revoked key"                         //
+	expiredKey form = "expired key"                         //
 )
 
 func forms() []form {
@@ -64,7 +65,32 @@ type cell struct {
 	route api.Entry
 	role  auth.Role
 	form  form
+	lacks auth.Permission // of narrowKey: which of the permissions that the route needs
 }
+
+// cells lists the requests that can be made of a route.
+func cells(route api.Entry) (all []cell) {
+	for _, role := range roles() {
+		for _, f := range forms() {
+			if f != narrowKey {
+				all = append(all, cell{route, role, f, ""})
+				continue
+			}
+			for _, p := range route.Permissions() {
+				all = append(all, cell{route, role, f, p})
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(c cell) bool { return !c.exists() })
+}
+
+// grants reports whether the role grants all of the permissions; Public needs none.
+func grants(role auth.Role, needed []auth.Permission) bool {
+	return !slices.ContainsFunc(needed, func(p auth.Permission) bool { return p != auth.Public && !role.Can(p) })
+}
+
+// name is the permissions as one text.
+func name(permissions []auth.Permission) string { return fmt.Sprint(permissions) }
 
 // exists tells cells that can be from those that cannot: only members of a tenant have keys, and no key has
 // a scope that its role does not grant.
@@ -75,7 +101,7 @@ func (c cell) exists() bool {
 	case !c.role.OfTenant():
 		return false
 	case c.form == exactKey:
-		return c.role.Can(c.route.Permission)
+		return c.route.Permission != auth.Public && grants(c.role, c.route.Permissions())
 	}
 	return true
 }
@@ -103,7 +129,7 @@ func expect(c cell) verdict {
 		return 404 // the platform is, but path and header disagree
 	case c.named() && (c.role == nobody || c.form.foreign()):
 		return 404 // to those who do not belong to it the tenant does not exist
-	case c.role == nobody, !c.role.Can(c.route.Permission), c.form == narrowKey:
+	case c.role == nobody, !grants(c.role, c.route.Permissions()), c.form == narrowKey:
 		return 403
 	case c.form.foreign() && strings.Contains(c.route.Path, "{"):
 		return 404 // existence is not revealed

@@ -57,11 +57,23 @@ func newStage(t *testing.T) *stage {
 	return st
 }
 
+// permissionSets lists what the routes need, each set once.
+func (st *stage) permissionSets() (sets [][]auth.Permission) {
+	known := map[string]bool{}
+	for _, r := range st.table {
+		if n := name(r.Permissions()); !known[n] && r.Permission != auth.Public {
+			known[n] = true
+			sets = append(sets, r.Permissions())
+		}
+	}
+	return sets
+}
+
 func (st *stage) newEstate(t *testing.T) estate {
 	t.Helper()
 	x := st.process.NewTenant(t, agents.Config{Tools: []agents.ToolRef{{Name: "calculator", NeedsApproval: true}}})
 	x.HTTP = st.client.HTTP
-	return estate{x, newWallet(t, st.system, x.ID), x.Furnish(t, st.doc)}
+	return estate{x, newWallet(t, st.system, x.ID, st.permissionSets()), x.Furnish(t, st.doc)}
 }
 
 // operation is what the description says of a route; nil for the pages that show it.
@@ -87,11 +99,14 @@ func TestTheDescriptionIsTheTable(t *testing.T) {
 			continue
 		}
 		described++
-		permission := auth.Permission(o.Permission)
-		if permission == "" {
-			permission = auth.Public
+		needed := []auth.Permission{}
+		for _, p := range o.Permissions {
+			needed = append(needed, auth.Permission(p))
 		}
-		if permission != r.Permission || o.Creates() != r.Creates || o.Stream() != r.Stream || o.ID != r.ID {
+		if len(needed) == 0 {
+			needed = append(needed, auth.Public)
+		}
+		if !slices.Equal(needed, r.Permissions()) || o.Creates() != r.Creates || o.Stream() != r.Stream || o.ID != r.ID {
 			t.Errorf("%s: the table has %+v, the description %+v", o.Name(), r, *o)
 		}
 	}
@@ -182,28 +197,22 @@ func TestMatrix(t *testing.T) {
 	t.Parallel()
 	st := newStage(t)
 	st.own, st.other = st.newEstate(t), st.newEstate(t)
-	var cells []cell
+	var all []cell
 	for _, route := range st.table {
-		for _, role := range roles() {
-			for _, f := range forms() {
-				if c := (cell{route, role, f}); c.exists() {
-					cells = append(cells, c)
-				}
-			}
-		}
+		all = append(all, cells(route)...)
 	}
 	began := time.Now()
-	called := make([]atomic.Int64, len(cells))
+	called := make([]atomic.Int64, len(all))
 	var next atomic.Int64
-	var all sync.WaitGroup
+	var group sync.WaitGroup
 	for range workers {
-		all.Go(func() {
+		group.Go(func() {
 			for {
 				i := int(next.Add(1)) - 1
-				if i >= len(cells) || t.Context().Err() != nil {
+				if i >= len(all) || t.Context().Err() != nil {
 					return
 				}
-				c := cells[i]
+				c := all[i]
 				method, path, body, headers := st.request(c)
 				req, err := st.client.Request(t.Context(), method, path, body, headers...)
 				if err != nil {
@@ -222,10 +231,10 @@ func TestMatrix(t *testing.T) {
 			}
 		})
 	}
-	all.Wait()
+	group.Wait()
 	counts := map[verdict]int{}
 	covered := map[string]bool{}
-	for i, c := range cells {
+	for i, c := range all {
 		if called[i].Load() == 1 {
 			counts[expect(c)]++
 			covered[c.route.Method+c.route.Path+"|"+string(c.role)] = true
@@ -235,7 +244,7 @@ func TestMatrix(t *testing.T) {
 		t.Errorf("%d of %d pairs of route and role were called", len(covered), want)
 	}
 	t.Logf("%d routes × %d roles (100 %%) × up to %d forms = %d requests in %s: %d let in, 400 %d, 401 %d, 403 %d, 404 %d",
-		len(st.table), len(roles()), len(forms()), len(cells), time.Since(began).Round(time.Millisecond),
+		len(st.table), len(roles()), len(forms()), len(all), time.Since(began).Round(time.Millisecond),
 		counts[permitted], counts[400], counts[401], counts[403], counts[404])
 }
 
@@ -256,7 +265,7 @@ func TestWhoMayDoes(t *testing.T) {
 			if o == nil {
 				continue
 			}
-			c := cell{r, role, goodToken}
+			c := cell{route: r, role: role, form: goodToken}
 			headers := e.present(c)
 			if role == auth.RoleService && r.Permission != auth.PlatformManage {
 				headers = append(headers, auth.TenantHeader, e.ID.String())

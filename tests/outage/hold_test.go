@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/larirun/lari/internal/agents"
+	"github.com/larirun/lari/internal/app"
+	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/tests/harness"
@@ -62,5 +64,54 @@ func TestLetGoAndNotStarted(t *testing.T) {
 	harness.WantWhole(t, x.Follow(t, id, 0).Rest(t))
 	if r := x.FindRun(t, id); r.Status != "completed" {
 		t.Errorf("the run is %s", r.Status)
+	}
+}
+
+// TestHeldRun_IsNotItsPredecessors: Temporal takes a run and its answer is lost, so that the run is taken back; asked
+// for again under the same id it is held. The workflow of the first try neither begins it nor ends it.
+func TestHeldRun_IsNotItsPredecessors(t *testing.T) {
+	t.Parallel()
+	s := harness.NewSystem(t)
+	cfg, _, temporal := s.Behind(t)
+	p := s.StartWith(t, cfg, app.Options{API: true})
+	x := p.NewTenant(t, agents.Config{})
+	wantReadiness(t, x, 200, "")
+	temporal.Mute()
+	wantRefused(t, 10*time.Second, x, "POST", "/v1/runs", `{"input": "hello"}`, "Idempotency-Key", "k")
+	temporal.Heal(t)
+	x.Do(t, "POST", "/v1/control/daemon/pause", `{"new_runs": "hold"}`).Want(t, 200)
+	var r struct {
+		harness.Run
+		Held *struct{ By string } `json:"held"`
+	}
+	x.Do(t, "POST", "/v1/runs", `{"input": "hello"}`, "Idempotency-Key", "k").Want(t, 202, &r)
+	if r.Held == nil || r.Held.By != "pause" {
+		t.Fatalf("the run is not held: %+v", r)
+	}
+	s.Start(t, app.Options{Worker: true}) // meets the workflow of the first try
+	harness.Eventually(t, 30*time.Second, "the workflow of the first try has ended", func() bool {
+		d, err := s.Temporal.DescribeWorkflowExecution(t.Context(), x.ID.String()+"/run/"+r.ID.String(), "")
+		return err == nil && d.GetWorkflowExecutionInfo().GetCloseTime().IsValid()
+	})
+	harness.Eventually(t, 30*time.Second, "a pass has seen it in Temporal's list", func() bool {
+		now := time.Now()
+		closed, _, err := p.App.Runs.Engine.FindClosed(t.Context(), runs.Window{From: now.Add(-time.Hour), Until: now}, 10)
+		if err != nil || len(closed) == 0 {
+			return false
+		}
+		_, err = p.App.Runs.Reconcile(t.Context(), runs.Pass{}.Next(now))
+		return err == nil
+	})
+	if err := p.App.Runs.Settle(x.Context(t.Context()), r.ID); err != nil { // as a callback of that workflow would
+		t.Fatal(err)
+	}
+	if got := x.FindRun(t, r.ID); got.Status != "queued" {
+		t.Fatalf("the held run is %s: %+v", got.Status, got.Error)
+	}
+	x.Do(t, "POST", "/v1/control/daemon/resume", `{}`).Want(t, 200)
+	events := x.Follow(t, r.ID, 0).Rest(t)
+	harness.WantWhole(t, events)
+	if events[len(events)-1].Type != event.RunCompleted {
+		t.Errorf("the run ended with %v", harness.Types(events))
 	}
 }

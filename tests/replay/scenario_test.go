@@ -88,6 +88,10 @@ func scenarios(webhookURL string) []scenario {
 			name: "budget_exceeded", status: "failed", agent: agents.Config{Tools: []agents.ToolRef{{Name: "calculator"}}, MaxTokens: &tokens},
 			rules: rules(fakellm.Reply{ToolCalls: calculate("1+1").ToolCalls, Usage: &fakellm.Usage{Input: 5, Output: 5}}),
 		},
+		{
+			name: "cut_by_its_budget", status: "failed", agent: agents.Config{MaxTokens: &tokens},
+			rules: rules(fakellm.Reply{Text: "Half of", FinishReason: "length", Usage: &fakellm.Usage{Input: 1, Output: 2}}),
+		},
 		{name: "timed_out", status: "timed_out", agent: agents.Config{TimeoutSeconds: 5}, rules: rules(endless)},
 		{
 			name: "continued_as_new", status: "completed", agent: calculating(true), steps: 1,
@@ -103,6 +107,14 @@ func scenarios(webhookURL string) []scenario {
 		{
 			name: "cancelled_while_held", status: "cancelled", agent: calculating(false), rules: rules(calculate("1+1"), done), steps: 1,
 			quotas: `{"tokens_per_month": 10, "on_exhausted": "pause"}`, play: cancelWhileHeld,
+		},
+		{
+			name: "group_stopped", status: "timed_out", rules: rules(fakellm.Reply{ToolCalls: []fakellm.ToolCall{
+				{ID: "a", Name: "http_get", Arguments: `{"url":"` + webhookURL + hangingPath + `"}`}, {ID: "b", Name: "calculator", Arguments: `{"expression":"6*7"}`},
+			}}, done),
+			agent: agents.Config{
+				Tools: []agents.ToolRef{{Name: "http_get"}, {Name: "calculator", NeedsApproval: true}}, TimeoutSeconds: 5, ApprovalTTLSeconds: 3600,
+			},
 		},
 		{name: "webhook", status: "completed", rules: rules(done), body: `{"input": "go", "webhook_url": "` + webhookURL + `"}`},
 	}
@@ -225,10 +237,17 @@ func (p played) histories(t *testing.T, sc scenario) []*history.History {
 	return found
 }
 
+// hangingPath is where the receiver does not answer.
+const hangingPath = "/hanging"
+
 // receiver takes webhooks.
 func receiver(t *testing.T) string {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == hangingPath {
+			<-r.Context().Done()
+		}
+	}))
 	t.Cleanup(server.Close)
 	return server.URL
 }

@@ -2,6 +2,7 @@ package security
 
 import (
 	"encoding/json"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -121,6 +122,30 @@ func (d description) example(t *testing.T, schema map[string]any) any {
 	return nil
 }
 
+// wantSecure demands the headers that every answer owes.
+func wantSecure(t *testing.T, what string, h http.Header) {
+	t.Helper()
+	for name, want := range map[string]string{
+		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Strict-Transport-Security": "max-age=31536000",
+	} {
+		if got := h.Values(name); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: %s is %q, want %q", what, name, got, want)
+		}
+	}
+	if policy := h.Values("Content-Security-Policy"); len(policy) != 1 || !strings.Contains(policy[0], "frame-ancestors 'none'") || !strings.HasPrefix(policy[0], "default-src '") {
+		t.Errorf("%s: Content-Security-Policy is %q", what, policy)
+	}
+	cache := h.Values("Cache-Control")
+	if len(cache) != 1 || cache[0] != "no-store" && !isPublicPath(what) {
+		t.Errorf("%s: Cache-Control is %q", what, cache)
+	}
+}
+
+// isPublicPath reports whether a request ("GET /docs") is for what is the same for everybody.
+func isPublicPath(what string) bool {
+	return strings.Contains(what, "/docs") || strings.Contains(what, "/v1/openapi.json")
+}
+
 // wantWellFormed demands what every answer owes: never a 5xx, a problem document with a code of the closed
 // list for what is refused, and the request's id.
 func wantWellFormed(t *testing.T, what string, a harness.Answer) {
@@ -128,6 +153,7 @@ func wantWellFormed(t *testing.T, what string, a harness.Answer) {
 	if a.Header.Get("X-Request-Id") == "" {
 		t.Errorf("%s: the answer has no X-Request-Id", what)
 	}
+	wantSecure(t, what, a.Header)
 	if a.Status < 400 {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"syscall"
@@ -20,12 +21,12 @@ const (
 )
 
 // run gives the exit status: the command's, or 1 with the reason why there was none.
-func run(keep bool, command []string, signals <-chan os.Signal) (int, error) {
+func run(keep bool, command []string, out io.Writer, signals <-chan os.Signal) (int, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	stop := stopRequests(ctx, signals)
 	if os.Getenv(databaseVariable) != "" && os.Getenv(temporalVariable) != "" && len(command) > 0 {
-		return runCommand(command, nil, stop, nil)
+		return runCommand(command, nil, out, stop, nil)
 	}
 	stack, err := start(ctx, keep, stop)
 	if err != nil {
@@ -34,7 +35,7 @@ func run(keep bool, command []string, signals <-chan os.Signal) (int, error) {
 	defer func() { _ = stack.Close() }()
 	if len(command) > 0 {
 		variables := []string{databaseVariable + "=" + stack.DatabaseURL, temporalVariable + "=" + stack.TemporalAddress}
-		return runCommand(command, variables, stop, stack.Done())
+		return runCommand(command, variables, out, stop, stack.Done())
 	}
 	fmt.Printf("export %s='%s'\nexport %s='%s'\n", databaseVariable, stack.DatabaseURL, temporalVariable, stack.TemporalAddress)
 	select {
@@ -101,11 +102,11 @@ func stopRequests(ctx context.Context, signals <-chan os.Signal) <-chan os.Signa
 	return stop
 }
 
-// runCommand runs the command on our terminal and hands signals down.
-func runCommand(command, variables []string, stop <-chan os.Signal, lost <-chan error) (int, error) {
+// runCommand runs the command on our terminal, its standard output going to out, and hands signals down.
+func runCommand(command, variables []string, out io.Writer, stop <-chan os.Signal, lost <-chan error) (int, error) {
 	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec // running the given command is the purpose; signals end it
 	cmd.Env = append(os.Environ(), variables...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, out, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return 127, fmt.Errorf("run %s: %w", command[0], err)
 	}

@@ -28,9 +28,30 @@ func TestCommandsExitStatusIsOurs(t *testing.T) {
 		"arguments intact": {command: []string{"sh", "-c", `test "$1" = "a b"`, "sh", "a b"}},
 	}
 	for name, test := range tests {
-		code, err := run(false, test.command, make(chan os.Signal))
+		code, err := run(false, test.command, os.Stdout, make(chan os.Signal))
 		if code != test.want || (err != nil) != test.fails {
 			t.Errorf("%s: status %d, error %v; want %d", name, code, err, test.want)
+		}
+	}
+}
+
+func TestPackages_KnowsWhetherATestRan(t *testing.T) {
+	t.Parallel()
+	for output, want := range map[string]bool{
+		"": false,
+		"ok  \ta/b\t0.01s [no tests to run]\n?   \ta/c\t[no test files]\n":              false,
+		"testing: warning: no tests to run\nPASS\nok  \ta/b\t0.01s [no tests to run]\n": false,
+		"ok  \ta/b\t0.01s [no tests to run]\nok  \ta/c\t1.20s\n":                        true,
+		"ok  \ta/c\t(cached)\n": true,
+	} {
+		var p packages
+		for _, b := range []byte(output) {
+			if n, err := p.Write([]byte{b}); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		if p.ran() != want {
+			t.Errorf("%q: %t", output, p.ran())
 		}
 	}
 }
@@ -46,7 +67,7 @@ func TestSignalsReachTheCommand(t *testing.T) {
 			signals <- syscall.SIGTERM
 		}
 	}()
-	code, err := run(false, []string{"sh", "-c", `trap 'exit 9' TERM; : > "$1"; while :; do read line < "$1" || :; done 2>/dev/null`, "sh", ready}, signals)
+	code, err := run(false, []string{"sh", "-c", `trap 'exit 9' TERM; : > "$1"; while :; do read line < "$1" || :; done 2>/dev/null`, "sh", ready}, os.Stdout, signals)
 	if code != 9 || err != nil {
 		t.Fatalf("status %d, error %v; want 9", code, err)
 	}

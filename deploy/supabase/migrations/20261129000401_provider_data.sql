@@ -1,5 +1,6 @@
 -- What a model provider wants back with a step of the conversation: thoughts, signatures, encrypted blocks. Nobody but
--- the provider reads it, so it stands apart from the step, which tenants' own tokens read. It goes with its run.
+-- the provider reads it, so it stands apart from the step, which tenants' own tokens read: the role
+-- policies, which follow, let no token read a table that they do not name. It goes with its run.
 create table public.step_provider_data (
   tenant_id uuid not null,
   run_id    uuid not null,
@@ -9,5 +10,3 @@ create table public.step_provider_data (
   foreign key (tenant_id, run_id) references public.agent_runs (tenant_id, id) on delete cascade
 );
 select lari.isolate_tenants('public.step_provider_data');
-create policy writer_reads on public.step_provider_data as restrictive for select to authenticated
-  using ((select lari.is_writer()));

@@ -1,8 +1,12 @@
 package auth
 
 import (
+	"fmt"
+
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+
+	"github.com/larirun/lari/internal/platform/strictjson"
 )
 
 // The values of the role claim that are let in. Supabase's third, "anon", is the absence of a caller.
@@ -17,6 +21,16 @@ type claims struct {
 	jwt.RegisteredClaims
 	Role        string      `json:"role"`
 	AppMetadata appMetadata `json:"app_metadata"`
+}
+
+// UnmarshalJSON reads claims by their exact names (RFC 7519 §4: names are case-sensitive, and a token in which
+// one occurs twice may be rejected). Otherwise "EXP" or "Role" would replace what the issuer said in exp or role.
+func (c *claims) UnmarshalJSON(text []byte) error {
+	type plain claims // without this method
+	if err := strictjson.Unmarshal(text, (*plain)(c)); err != nil {
+		return fmt.Errorf("claims: %w", err)
+	}
+	return nil
 }
 
 type appMetadata struct {

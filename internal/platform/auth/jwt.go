@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/strictjson"
 )
 
 // Limits and defaults of the verification of tokens.
@@ -118,6 +120,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	if p := v.cache.get(sum, now); p != nil {
 		return p, nil
 	}
+	if err := v.checkHeader(token); err != nil {
+		return nil, err
+	}
 	var c claims
 	t, err := v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) { return v.key(ctx, t) })
 	if err != nil {
@@ -129,6 +134,17 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	}
 	v.cache.add(sum, p, now)
 	return p, nil
+}
+
+// checkHeader refuses a JOSE header with a name twice (RFC 7515 §4): the parser would take the last alg or kid,
+// another reader the first.
+func (v *Verifier) checkHeader(token string) error {
+	encoded, _, _ := strings.Cut(token, ".")
+	header, err := v.parser.DecodeSegment(encoded)
+	if err != nil || strictjson.Check(header) != nil {
+		return errMalformedToken()
+	}
+	return nil
 }
 
 // key picks the key by algorithm first: the secret is never offered to an asymmetric algorithm, nor a

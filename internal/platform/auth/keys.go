@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -39,6 +40,8 @@ type KeyRecord struct {
 type KeyStore interface {
 	// FindKey gives the key with that prefix; NotFound when there is none.
 	FindKey(ctx context.Context, prefix string) (KeyRecord, error)
+	// FindKeys returns those of the keys that exist, in any order.
+	FindKeys(ctx context.Context, prefixes []string) ([]KeyRecord, error)
 }
 
 // Keys authenticates API keys. It is safe for concurrent use. Records are remembered for 30 s, so a
@@ -115,6 +118,45 @@ func (k *Keys) use(e keyEntry, now time.Time) {
 	}
 }
 
+// Refresh reads the records of many keys from the store at once, whatever is remembered of them. Texts that are no
+// keys are passed over.
+func (k *Keys) Refresh(ctx context.Context, keys []string) error {
+	now, ids := time.Now(), make([]string, 0, len(keys))
+	for _, key := range keys {
+		if id, _, err := ParseKey(key); err == nil {
+			ids = append(ids, strings.Clone(id))
+		}
+	}
+	records, err := k.store.FindKeys(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("read API keys anew: %w", err)
+	}
+	missing := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		missing[id] = true
+	}
+	for _, r := range records {
+		delete(missing, r.Prefix)
+		k.remember(r.Prefix, r, now)
+	}
+	for id := range missing {
+		k.found.Remove(id)
+		k.absent.Add(id, now.Add(absentCacheLife))
+	}
+	return nil
+}
+
+// remember keeps a record for its time. The count of uses goes over to the new entry.
+func (k *Keys) remember(id string, r KeyRecord, now time.Time) keyEntry {
+	known, held := k.found.Peek(id)
+	e := keyEntry{record: r, principal: keyPrincipal(r), until: now.Add(keyCacheLife), told: known.told}
+	if !held {
+		e.told = &atomic.Int64{}
+	}
+	k.found.Add(id, e)
+	return e
+}
+
 // Forget makes the next use of the key with the prefix ask the store again.
 func (k *Keys) Forget(prefix string) { k.found.Remove(prefix) }
 
@@ -136,12 +178,7 @@ func (k *Keys) find(ctx context.Context, id string, now time.Time) (keyEntry, er
 	var coded *fault.Error
 	switch {
 	case err == nil:
-		e := keyEntry{record: record, principal: keyPrincipal(record), until: now.Add(keyCacheLife), told: known.told}
-		if !held {
-			e.told = &atomic.Int64{}
-		}
-		k.found.Add(id, e)
-		return e, nil
+		return k.remember(id, record, now), nil
 	case fault.Is(err, fault.NotFound):
 		k.found.Remove(id)
 		k.absent.Add(id, now.Add(absentCacheLife))

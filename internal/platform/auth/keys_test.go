@@ -40,6 +40,18 @@ func (s *keyTable) FindKey(_ context.Context, prefix string) (auth.KeyRecord, er
 	return r, nil
 }
 
+func (s *keyTable) FindKeys(_ context.Context, prefixes []string) (found []auth.KeyRecord, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	for _, prefix := range prefixes {
+		if r, ok := s.records[prefix]; ok {
+			found = append(found, r)
+		}
+	}
+	return found, s.err
+}
+
 func (s *keyTable) put(r auth.KeyRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -305,5 +317,40 @@ func TestAForgottenKeyIsAskedForAgain(t *testing.T) {
 		if want := []int{1, 2, 2, 3}[n]; store.count() != want {
 			t.Errorf("step %d: the store was asked %d times, want %d", n, store.count(), want)
 		}
+	}
+}
+
+// Refresh sees at once what the memory of 30 s would hide, with one question for all keys.
+func TestKeys_RefreshReadsAllAtOnce(t *testing.T) {
+	t.Parallel()
+	store := &keyTable{}
+	a, b, c := store.issue(t, nil), store.issue(t, nil), store.issue(t, nil)
+	keys := newKeys(t, store)
+	for _, key := range []string{a, b, c} {
+		if _, err := keys.Authenticate(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revokedAt := time.Now()
+	id, _, _ := auth.ParseKey(a)
+	record := store.records[id]
+	record.RevokedAt = &revokedAt
+	store.put(record)
+	gone, _, _ := auth.ParseKey(b)
+	delete(store.records, gone)
+	before := store.count()
+	if err := keys.Refresh(t.Context(), []string{a, b, c, "no key"}); err != nil || store.count() != before+1 {
+		t.Fatalf("%v, the store was asked %d times", err, store.count()-before)
+	}
+	_, err := keys.Authenticate(t.Context(), a)
+	wantFault(t, err, fault.Unauthenticated, "the API key has been revoked")
+	_, err = keys.Authenticate(t.Context(), b)
+	wantFault(t, err, fault.Unauthenticated, "the API key is not known")
+	if _, err := keys.Authenticate(t.Context(), c); err != nil || store.count() != before+1 {
+		t.Errorf("%v, the store was asked %d times", err, store.count()-before)
+	}
+	store.fail(errors.New("away"))
+	if err := keys.Refresh(t.Context(), []string{c}); err == nil {
+		t.Error("a store that does not answer is no error")
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/larirun/lari/internal/platform/strictjson"
 )
 
 // minRSABits is the least size RFC 7518 §3.3 allows for RS256.
@@ -33,20 +35,19 @@ type pinnedKey struct {
 }
 
 // parseKeySet reads a JWK Set. Keys that cannot verify what is accepted here (encryption keys, shared
-// secrets, private keys, other curves, short RSA keys, broken ones) are left out, as RFC 7517 §5 asks: one odd key
-// must not lock everybody out.
+// secrets, private keys, other curves, short RSA keys, broken ones, ones with a name twice) are left out, as
+// RFC 7517 §5 asks: one odd key must not lock everybody out.
 func parseKeySet(ctx context.Context, raw []byte) (keySet, error) {
-	var document struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(raw, &document); err != nil {
+	document, err := strictjson.Members(raw)
+	if err != nil {
 		return nil, fmt.Errorf("not a JWK Set: %w", err)
 	}
-	if document.Keys == nil {
-		return nil, errors.New("not a JWK Set: no keys member")
+	var keys []json.RawMessage
+	if err := json.Unmarshal(document["keys"], &keys); err != nil || keys == nil {
+		return nil, errors.New("not a JWK Set: no list of keys")
 	}
-	set := make(keySet, 0, len(document.Keys))
-	for _, one := range document.Keys {
+	set := make(keySet, 0, len(keys))
+	for _, one := range keys {
 		if k, ok := parseKey(ctx, one); ok {
 			set = append(set, k)
 		}
@@ -54,23 +55,40 @@ func parseKeySet(ctx context.Context, raw []byte) (keySet, error) {
 	return set, nil
 }
 
+// publicKey are the members of a JWK by which a signature is verified. The library that makes a key of them
+// matches names without regard to case, so it is shown these alone.
+type publicKey struct {
+	Kty string   `json:"kty"`
+	Use string   `json:"use,omitempty"`
+	Ops []string `json:"key_ops,omitempty"`
+	Alg string   `json:"alg,omitempty"`
+	Kid string   `json:"kid,omitempty"`
+	Crv string   `json:"crv,omitempty"`
+	X   string   `json:"x,omitempty"`
+	Y   string   `json:"y,omitempty"`
+	N   string   `json:"n,omitempty"`
+	E   string   `json:"e,omitempty"`
+}
+
 func parseKey(ctx context.Context, raw json.RawMessage) (pinnedKey, bool) {
-	var header struct {
-		Use string `json:"use"`
-		Alg string `json:"alg"`
-		Kid string `json:"kid"`
-		D   string `json:"d"`
+	var key struct {
+		publicKey
+		D string `json:"d"`
 	}
-	if err := json.Unmarshal(raw, &header); err != nil {
+	if err := strictjson.Unmarshal(raw, &key); err != nil {
 		return pinnedKey{}, false
 	}
-	if header.D != "" { // a published private key: anybody can sign with it
+	if key.D != "" { // a published private key: anybody can sign with it
 		return pinnedKey{}, false
 	}
-	if header.Use != "" && header.Use != "sig" {
+	if key.Use != "" && key.Use != "sig" {
 		return pinnedKey{}, false
 	}
-	parsed, err := keyfunc.NewJWKJSON(raw)
+	public, err := json.Marshal(key.publicKey)
+	if err != nil {
+		return pinnedKey{}, false
+	}
+	parsed, err := keyfunc.NewJWKJSON(public)
 	if err != nil {
 		return pinnedKey{}, false
 	}
@@ -79,10 +97,10 @@ func parseKey(ctx context.Context, raw json.RawMessage) (pinnedKey, bool) {
 		return pinnedKey{}, false
 	}
 	alg := algorithmOf(keys.Keys[0])
-	if alg == "" || header.Alg != "" && header.Alg != alg {
+	if alg == "" || key.Alg != "" && key.Alg != alg {
 		return pinnedKey{}, false
 	}
-	return pinnedKey{kid: header.Kid, alg: alg, key: keys.Keys[0]}, true
+	return pinnedKey{kid: key.Kid, alg: alg, key: keys.Keys[0]}, true
 }
 
 // algorithmOf gives the only algorithm a key is used with, "" for a key that is not used.

@@ -74,6 +74,15 @@ func (p *Principal) CanSomewhere(permission Permission) bool {
 	return false
 }
 
+// GrantsUntil is when what the caller hands on ends at the latest; zero: never. That is the end of its API key.
+// The end of a token says nothing: what its holder has is a membership, and the next token shows it again.
+func (p *Principal) GrantsUntil() time.Time {
+	if p == nil || p.Kind != KindAPIKey {
+		return time.Time{}
+	}
+	return p.ExpiresAt
+}
+
 type contextKey struct{}
 
 // With returns a context that carries the principal.

@@ -13,6 +13,8 @@ func refuse(format string, args ...any) error {
 	return fault.New(fault.Unauthenticated, format, args...)
 }
 
+func errMalformedToken() error { return refuse("the token is not a well-formed JWT") }
+
 // refuseAlgorithm names the algorithm only when it looks like one: the header is the caller's text,
 // and an error must not become a way to print it.
 func refuseAlgorithm(alg string) error {
@@ -35,7 +37,7 @@ func (v *Verifier) refusal(err error, t *jwt.Token, c *claims) error {
 	case errors.As(err, &ours):
 		return ours
 	case errors.Is(err, jwt.ErrTokenMalformed):
-		return refuse("the token is not a well-formed JWT")
+		return errMalformedToken()
 	case errors.Is(err, jwt.ErrTokenUnverifiable):
 		alg, _ := t.Header["alg"].(string)
 		return refuseAlgorithm(alg)

@@ -14,6 +14,9 @@ func (c *Config) check(p *problems) {
 	if !c.Reconcile.CallbackURL.Empty() && c.Reconcile.CallbackSecret.Empty() && !p.has("LARI_CALLBACK_SECRET") {
 		p.add("LARI_CALLBACK_SECRET", "required_with", "must be set together with LARI_CALLBACK_URL")
 	}
+	if (c.Audit.AnchorFile != "" || !c.Audit.AnchorURL.Empty()) && c.Audit.SigningKey.Empty() && !p.has("LARI_AUDIT_SIGNING_KEY") {
+		p.add("LARI_AUDIT_SIGNING_KEY", "required_with", "must be set together with LARI_AUDIT_ANCHOR_FILE or LARI_AUDIT_ANCHOR_URL")
+	}
 	if c.Metrics.Public && c.Env != Development && !p.has("LARI_ENV") {
 		p.add("LARI_METRICS_PUBLIC", "development", "must be false unless LARI_ENV is development: the metrics of all tenants would be everybody's")
 	}
@@ -25,14 +28,15 @@ type Role string
 
 // The closed list of roles.
 const (
-	RoleAPI     Role = "api"
-	RoleWorker  Role = "worker"
-	RoleMigrate Role = "migrate"
-	RoleDev     Role = "dev" // brings its own Postgres, Temporal and secret
+	RoleAPI       Role = "api"
+	RoleWorker    Role = "worker"
+	RoleMigrate   Role = "migrate"
+	RoleBootstrap Role = "bootstrap"
+	RoleDev       Role = "dev" // brings its own Postgres, Temporal and secret
 )
 
 // Roles lists every role, for tests that range over them.
-func Roles() []Role { return []Role{RoleAPI, RoleWorker, RoleMigrate, RoleDev} }
+func Roles() []Role { return []Role{RoleAPI, RoleWorker, RoleMigrate, RoleBootstrap, RoleDev} }
 
 // Validate checks that what the role needs is there and that the files that it names can be read. The
 // error has the form of Load's.
@@ -44,7 +48,7 @@ func (c Config) Validate(role Role) error {
 		database, temporal, auth = true, true, true
 	case RoleWorker:
 		database, temporal = true, true
-	case RoleMigrate:
+	case RoleMigrate, RoleBootstrap:
 		database = true
 	case RoleDev:
 	default:

@@ -27,6 +27,8 @@ type Config struct {
 	HTTPAddr       string         `env:"LARI_HTTP_ADDR" default:"127.0.0.1:8080" rule:"listen" doc:"where the API listens, host:port"`
 	AdminAddr      string         `env:"LARI_ADMIN_ADDR" default:"127.0.0.1:9464" rule:"admin" empty:"none" doc:"where metrics, profiles and probes are served, host:port; it has no authentication; empty or off: nowhere"`
 	TrustedProxies []netip.Prefix `env:"LARI_TRUSTED_PROXIES" doc:"networks of the proxies before the API whose X-Forwarded-For is believed: CIDRs, separated by commas; none: a client's address is that of its connection"`
+	CORSOrigins    Origins        `env:"LARI_CORS_ORIGINS" doc:"origins of the web pages that may call the API from a browser, such as https://app.example.com,http://localhost:5173; exact, separated by commas; none: none may"`
+	HSTS           time.Duration  `env:"LARI_HSTS_MAX_AGE" default:"0s" min:"0s" max:"17520h" doc:"for an API behind TLS: how long browsers use nothing but TLS for its host (Strict-Transport-Security), such as 8760h; 0s: they are not told"`
 
 	DataDir   string `env:"LARI_DATA_DIR" default:".lari" rule:"text" doc:"folder for the state of lari dev"`
 	ExportDir string `env:"LARI_EXPORT_DIR" rule:"text" doc:"folder for the exports of tenants that are deleted; the same one, shared, for all workers; default: exports below LARI_DATA_DIR"`
@@ -51,6 +53,8 @@ type Config struct {
 	DogStatsD DogStatsD
 
 	Traces Traces `section:"Traces"`
+
+	Audit Audit `section:"Audit log"`
 
 	Reconcile Reconcile `section:"Runs that their workflow cannot end"`
 
@@ -128,6 +132,14 @@ type MetricsBuckets struct {
 	ToolCall     Buckets `env:"LARI_METRICS_BUCKETS_TOOL_CALL" default:"0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30,60" doc:"the same of lari_tool_call_duration_seconds"`
 	ConnectorLag Buckets `env:"LARI_METRICS_BUCKETS_CONNECTOR_LAG" default:"0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,60,300,3600,21600" doc:"the same of lari_connector_lag_seconds"`
 	ScheduleLag  Buckets `env:"LARI_METRICS_BUCKETS_SCHEDULE_LAG" default:"0.1,0.25,0.5,1,2.5,5,10,30,60,300,900,3600" doc:"the same of lari_schedule_firing_lag_seconds"`
+}
+
+// Audit says where it is written down, outside of the database, how far the audit logs of tenants have come.
+type Audit struct {
+	SigningKey  Secret        `env:"LARI_AUDIT_SIGNING_KEY" rule:"hs256" doc:"makes the Ed25519 key that signs anchors and tombstones of audit logs; the same in all processes, 32 bytes or more; unset: nothing is signed or anchored"`
+	AnchorFile  string        `env:"LARI_AUDIT_ANCHOR_FILE" rule:"text" doc:"file to which API processes append where each tenant's audit log stands, signed; GET /v1/audit-logs/verify holds logs against it. Keep it where nobody who reaches the database writes"`
+	AnchorURL   URL           `env:"LARI_AUDIT_ANCHOR_URL" rule:"webhook" doc:"receiver of the same lines by POST"`
+	AnchorEvery time.Duration `env:"LARI_AUDIT_ANCHOR_EVERY" default:"1h" min:"1s" max:"24h" doc:"how often"`
 }
 
 // Reconcile says how it is noticed that Temporal closed the workflow of a run.

@@ -58,6 +58,8 @@ func (v variable) parse(text string) error {
 		return v.duration(text, field)
 	case *[]netip.Prefix:
 		return parsePrefixes(text, field)
+	case *Origins:
+		return parseOrigins(text, field)
 	case *llm.PriceTable:
 		return parsePrices(text, field)
 	default:

@@ -38,6 +38,8 @@ func (v variable) shown() string {
 			list = append(list, prefix.String())
 		}
 		return strings.Join(list, ",")
+	case Origins:
+		return strings.Join(value, ",")
 	case slog.Level:
 		return strings.ToLower(value.String())
 	case llm.PriceTable:

@@ -12,7 +12,7 @@ problem at once and refuses to run with an unknown ` + "`LARI_*`" + ` variable. 
 secrets. An empty value counts as unset; white space around a value is dropped.
 
 ` + "`lari api`" + ` needs ` + "`DATABASE_URL`, `TEMPORAL_ADDRESS`" + ` and one of ` + "`SUPABASE_URL`, `SUPABASE_JWT_SECRET`, `LARI_JWKS_URL`" + `;
-` + "`lari worker`" + ` needs the first two, ` + "`lari migrate`" + ` the first, ` + "`lari dev`" + ` none.
+` + "`lari worker`" + ` needs the first two, ` + "`lari migrate`" + ` and ` + "`lari bootstrap`" + ` the first, ` + "`lari dev`" + ` none.
 
 This page is generated from the code (` + "`go test ./internal/platform/config -update`" + `); do not edit it.
 `

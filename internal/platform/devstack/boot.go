@@ -51,7 +51,7 @@ func (b *boot) openLasting(dir string) error {
 		return fmt.Errorf("state folder: %w", err)
 	}
 	b.dir = abs
-	if err := makeOpenFolder(abs); err != nil {
+	if err := MakeDataDir(abs); err != nil {
 		return explainState(err, abs)
 	}
 	path := filepath.Join(abs, "lock")
@@ -90,7 +90,7 @@ func (b *boot) openEphemeral(ctx context.Context, parent string) error {
 			return explainState(err, parent)
 		}
 		b.dir = path[:len(path)-len(".lock")]
-		if err := makeOpenFolder(b.dir); err != nil {
+		if err := MakeDataDir(b.dir); err != nil {
 			b.lock.release(true)
 			return explainState(err, b.dir)
 		}

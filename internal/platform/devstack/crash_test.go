@@ -47,6 +47,25 @@ func TestChildrenDieWithAKilledParent(t *testing.T) {
 	mustHold(t, start(t, cfg).DatabaseURL, "first")
 }
 
+func TestTemporal_KilledKeepsItsWorkflow(t *testing.T) {
+	t.Parallel()
+	cfg := Config{DataDir: openFolder(t)}
+	first := start(t, cfg)
+	startWorkflow(t, first.TemporalAddress)
+	temporal := first.children[len(first.children)-1]
+	must(t, syscall.Kill(temporal.process.Pid, syscall.SIGKILL))
+	<-temporal.exited
+	must(t, first.Close())
+
+	// Bytes 18 and 19 are the versions of the file format: 2 is a write-ahead log (https://sqlite.org/fileformat2.html, 1.3).
+	header, err := os.ReadFile(filepath.Join(cfg.DataDir, "temporal.db"))
+	must(t, err)
+	if len(header) < 20 || header[18] != 2 || header[19] != 2 {
+		t.Errorf("temporal.db has no write-ahead log: versions %v", header[18:20])
+	}
+	describeWorkflow(t, start(t, cfg).TemporalAddress)
+}
+
 func TestEphemeralLeavesNothing(t *testing.T) {
 	t.Parallel()
 	parent := openFolder(t)

@@ -120,7 +120,7 @@ func isPostgres(commandLine string) bool {
 }
 
 // endTemporalOrphan ends a dev server that an earlier run left on the same port and database file. It is
-// killed outright: SQLite's write-ahead log makes that safe.
+// killed outright: the write-ahead log of its SQLite file makes that safe (databaseArguments).
 func endTemporalOrphan(ctx context.Context, out *progress, last state) error {
 	mine := func() bool {
 		line := commandLine(last.TemporalPID)

@@ -96,7 +96,21 @@ func (t checkedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	return t.next.RoundTrip(req)
+	if u := canonical(req.URL); u != req.URL {
+		host := req.Host
+		if host == req.URL.Host {
+			host = u.Host
+		}
+		req = req.Clone(req.Context()) // RoundTrip must not change its caller's request
+		req.URL, req.Host = u, host
+	}
+	resp, err := t.next.RoundTrip(req)
+	if err == nil {
+		if to := resp.Header.Get("Location"); to != "" { // net/http resolves it before it comes here again
+			resp.Header.Set("Location", percentEncoded(to))
+		}
+	}
+	return resp, err
 }
 
 func redirectPolicy(limit int) func(*http.Request, []*http.Request) error {

@@ -11,8 +11,12 @@ import (
 	"github.com/larirun/lari/internal/platform/fault"
 )
 
+// noDestination is said of a host that does not exist and of one that is not allowed alike: the difference would tell
+// which names there are in the network that the process stands in.
+const noDestination = "the destination does not exist, or is in a private network that is not allowed"
+
 // Fault gives the failure of a request, or of reading its response, a code: the refusal itself when
-// there was one, not_found for a host that does not exist, forbidden for a certificate that does not
+// there was one, forbidden for a host that does not exist and for a certificate that does not
 // hold, timeout, cancelled, and unavailable for the rest (refused, reset, cut off, not HTTP).
 func Fault(err error) error {
 	if err == nil {
@@ -32,7 +36,7 @@ func Fault(err error) error {
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) && dns.IsNotFound {
-		return fault.Wrap(err, fault.NotFound, "the host name does not exist")
+		return fault.Wrap(err, fault.Forbidden, noDestination)
 	}
 	if badCertificate(err) {
 		return fault.Wrap(err, fault.Forbidden, "the destination's certificate cannot be trusted")

@@ -51,6 +51,6 @@ func refusal(err error) error {
 	case errors.Is(err, ssrf.ErrProhibitedPort):
 		return fault.Wrap(err, fault.Forbidden, "this destination port is not allowed")
 	default:
-		return fault.Wrap(err, fault.Forbidden, "destinations in private networks are not allowed")
+		return fault.Wrap(err, fault.Forbidden, noDestination)
 	}
 }

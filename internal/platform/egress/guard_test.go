@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -20,7 +21,7 @@ func prefixes(texts ...string) []netip.Prefix {
 
 func wantForbidden(t *testing.T, err error) {
 	t.Helper()
-	if !fault.Is(err, fault.Forbidden) || !strings.Contains(err.Error(), "private networks are not allowed") {
+	if !fault.Is(err, fault.Forbidden) || !strings.Contains(err.Error(), "private network that is not allowed") {
 		t.Fatalf("error %v, want a refusal of private networks", err)
 	}
 }
@@ -95,8 +96,26 @@ func TestNamesOfPrivateAddressesAreRefused(t *testing.T) {
 		_, err := get(t, c, url)
 		wantForbidden(t, err)
 	}
-	if _, err := get(t, c, "http://absent.test/"); !fault.Is(err, fault.NotFound) {
-		t.Errorf("a name that does not exist gives %v", err)
+}
+
+// What does not exist and what is not allowed are told alike: a caller must not learn which names there are inside.
+func TestFault_IsTheSameForAbsentAndPrivateHosts(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, Config{AllowHTTP: true, Resolver: newDNS(t, map[string][]netip.Addr{
+		"inside.test.": {netip.MustParseAddr("10.0.0.1")}, "meta.test.": {netip.MustParseAddr("169.254.169.254")}, "local.test.": {netip.MustParseAddr("127.0.0.1")},
+	})})
+	said := map[string][]string{}
+	for _, host := range []string{"absent.test", "inside.test", "inside.test:22", "meta.test", "local.test:1", "10.0.0.1", "[::1]"} {
+		_, err := get(t, c, "http://"+host+"/")
+		var f *fault.Error
+		if !errors.As(err, &f) {
+			t.Fatalf("%s: %v", host, err)
+		}
+		text := string(f.Code) + ": " + f.Detail
+		said[text] = append(said[text], host)
+	}
+	if len(said) != 1 {
+		t.Errorf("the hosts are told apart: %v", said)
 	}
 }
 

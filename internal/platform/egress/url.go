@@ -39,7 +39,53 @@ func parseURL(raw string, cfg Config, g guard) (*url.URL, error) {
 	if err := checkURL(u, cfg, g); err != nil {
 		return nil, err
 	}
-	return u, nil
+	return canonical(u), nil
+}
+
+// canonical returns the URL as it goes over the wire: the host in ASCII, path and query in the characters of RFC 3986
+// alone, everything else as the percent-encoded bytes of its UTF-8, which is what browsers send (WHATWG URL Standard),
+// and no fragment. net/url writes a query as it was given, and forgets that a slash was %2F where another character
+// needs encoding; net/http turns a host into ASCII without mapping it to lower case first. What is canonical already is
+// returned as it is.
+func canonical(u *url.URL) *url.URL {
+	host, path, query := asciiAuthority(u), percentEncoded(u.RawPath), percentEncoded(u.RawQuery)
+	if host == u.Host && path == u.RawPath && query == u.RawQuery && u.Fragment == "" {
+		return u
+	}
+	out := *u
+	out.Host, out.RawPath, out.RawQuery = host, path, query
+	out.Fragment, out.RawFragment = "", ""
+	return &out
+}
+
+// asciiAuthority returns host and port with the host as checkHost judged it.
+func asciiAuthority(u *url.URL) string {
+	name := u.Hostname()
+	if !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return u.Host
+	}
+	mapped, err := idna.Lookup.ToASCII(name)
+	if err != nil {
+		return u.Host // checkHost refuses it
+	}
+	return mapped + strings.TrimPrefix(u.Host, name)
+}
+
+// percentEncoded encodes what RFC 3986 has nowhere in a URL. What is encoded already stays.
+func percentEncoded(text string) string {
+	plain := func(c byte) bool {
+		return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.IndexByte("-._~:/?#@!$&'()*+,;=%[]", c) >= 0
+	}
+	var out strings.Builder
+	for i := range len(text) {
+		if c := text[i]; plain(c) {
+			out.WriteByte(c)
+		} else {
+			const digits = "0123456789ABCDEF"
+			out.Write([]byte{'%', digits[c>>4], digits[c&15]})
+		}
+	}
+	return out.String()
 }
 
 func checkURL(u *url.URL, cfg Config, g guard) error {
@@ -90,7 +136,7 @@ func checkHost(host string, g guard) error {
 	}
 	if ip, err := netip.ParseAddr(ascii); err == nil {
 		if ip.Zone() != "" {
-			return fault.New(fault.Forbidden, "destinations in private networks are not allowed")
+			return fault.New(fault.Forbidden, noDestination)
 		}
 		return g.addr(ip)
 	}

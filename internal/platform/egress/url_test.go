@@ -1,6 +1,9 @@
 package egress
 
 import (
+	"net"
+	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -116,4 +119,72 @@ func FuzzParseURL(f *testing.F) {
 			t.Errorf("%q passed", raw)
 		}
 	})
+}
+
+// Whatever a tenant writes, the receiver is asked for what a browser would ask it for.
+func TestClient_SendsCanonicalURLs(t *testing.T) {
+	t.Parallel()
+	asked := make(chan [2]string, 1)
+	srv, _ := serve(t, "127.0.0.2", func(w http.ResponseWriter, r *http.Request) {
+		if to := r.Header.Get("X-Redirect"); to != "" && r.URL.Path == "/from" {
+			w.Header().Set("Location", to)
+			w.WriteHeader(http.StatusTemporaryRedirect)
+			return
+		}
+		asked <- [2]string{r.Host, r.RequestURI}
+	})
+	_, port, _ := net.SplitHostPort(srv.Listener.Addr().String())
+	c := newClient(t, Config{AllowHTTP: true, Allow: []netip.Prefix{public}, MaxRedirects: 1, Resolver: newDNS(t, map[string][]netip.Addr{
+		"xn--bcher-kva.test.": {public.Addr()}, "plain.test.": {public.Addr()},
+	})})
+	for raw, want := range map[string][2]string{
+		"http://bücher.test:PORT/":                     {"xn--bcher-kva.test", "/"},
+		"http://BÜCHER.test:PORT/":                     {"xn--bcher-kva.test", "/"},
+		"http://plain.test:PORT/?q=grün&x=%C3%BC":      {"plain.test", "/?q=gr%C3%BCn&x=%C3%BC"},
+		"http://plain.test:PORT/grün":                  {"plain.test", "/gr%C3%BCn"},
+		"http://plain.test:PORT/a%2Fb/grün":            {"plain.test", "/a%2Fb/gr%C3%BCn"},
+		"http://plain.test:PORT/a%2Fb/{id}":            {"plain.test", "/a%2Fb/%7Bid%7D"},
+		"http://plain.test:PORT/?a=\"<>\\^`{|}\"":      {"plain.test", "/?a=%22%3C%3E%5C%5E%60%7B%7C%7D%22"},
+		"http://plain.test:PORT/?a=%0d%0aX:%20y&b=%zz": {"plain.test", "/?a=%0d%0aX:%20y&b=%zz"},
+		"http://plain.test:PORT/a?b=c#d?e":             {"plain.test", "/a?b=c"},
+		"http://plain.test:PORT?q=日本語#片":               {"plain.test", "/?q=%E6%97%A5%E6%9C%AC%E8%AA%9E"},
+		"http://plain.test:PORT/?":                     {"plain.test", "/?"},
+		"http://plain.test:PORT/%E2%80%AE//x":          {"plain.test", "/%E2%80%AE//x"},
+	} {
+		raw = strings.ReplaceAll(raw, "PORT", port)
+		want[0] += ":" + port
+		u, err := c.ParseURL(raw)
+		if err != nil {
+			t.Errorf("%s: %v", raw, err)
+			continue
+		}
+		redirect, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://plain.test:"+port+"/from", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		redirect.Header.Set("X-Redirect", raw)
+		plain, err := http.NewRequestWithContext(t.Context(), http.MethodGet, raw, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := http.NewRequestWithContext(t.Context(), http.MethodGet, u.String(), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for how, req := range map[string]*http.Request{"as it is": plain, "parsed": parsed, "by a redirect": redirect} {
+			before := req.URL.String()
+			resp, err := c.Do(req)
+			if err != nil {
+				t.Errorf("%s, %s: %v", raw, how, err)
+				continue
+			}
+			_ = resp.Body.Close()
+			if got := <-asked; got != want {
+				t.Errorf("%s, %s: asked for %q, want %q", raw, how, got, want)
+			}
+			if req.URL.String() != before {
+				t.Errorf("%s, %s: the caller's request was changed", raw, how)
+			}
+		}
+	}
 }

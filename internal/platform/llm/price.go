@@ -2,14 +2,13 @@ package llm
 
 import (
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"strings"
 
 	"github.com/shopspring/decimal"
+
+	"github.com/larirun/lari/internal/platform/strictjson"
 )
 
 // Price is what a model costs, in US dollars per million tokens.
@@ -64,7 +63,8 @@ func (t PriceTable) longest(name string) (Price, bool) {
 
 // ParsePrices reads prices that are laid over DefaultPrices: a JSON object from model name to
 // {"input": "0.40", "output": "1.60"}, dollars per million tokens, as strings or numbers. Empty text
-// gives the defaults. It fails on unknown fields, on a missing or negative price and on trailing text.
+// gives the defaults. It fails on unknown fields, on a name that occurs
+// twice, on a missing or negative price and on trailing text.
 func ParsePrices(text []byte) (PriceTable, error) {
 	table := DefaultPrices()
 	if len(bytes.TrimSpace(text)) == 0 {
@@ -74,13 +74,8 @@ func ParsePrices(text []byte) (PriceTable, error) {
 		Input  *decimal.Decimal `json:"input"`
 		Output *decimal.Decimal `json:"output"`
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&overrides); err != nil {
+	if err := strictjson.UnmarshalKnown(text, &overrides); err != nil {
 		return nil, fmt.Errorf("model prices: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("model prices: text after the JSON object")
 	}
 	own := make(PriceTable, len(overrides))
 	for model, p := range overrides {

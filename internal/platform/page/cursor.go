@@ -2,6 +2,8 @@ package page
 
 import (
 	"encoding/base64"
+	"strconv"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -60,3 +62,37 @@ func parseID(key string) (uuid.UUID, error) {
 	}
 	return id, nil
 }
+
+// EncodeNumber makes the cursor of a list whose place is a number from 0, such as a position in a log.
+func EncodeNumber(n int64) string { return Encode(strconv.FormatInt(n, 10)) }
+
+// DecodeNumber returns the number of a cursor of EncodeNumber. Errors: Malformed.
+func DecodeNumber(cursor string) (int64, error) {
+	text, err := Decode(cursor)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || strconv.FormatInt(n, 10) != text {
+		return 0, errCursor()
+	}
+	return n, nil
+}
+
+// EncodeTime makes the cursor of a list whose place is an instant, to the millisecond.
+func EncodeTime(t time.Time) string { return EncodeNumber(t.UnixMilli()) }
+
+// DecodeTime returns the instant of a cursor of EncodeTime. Errors: Malformed.
+func DecodeTime(cursor string) (time.Time, error) {
+	n, err := DecodeNumber(cursor)
+	if err == nil && n > lastMilli {
+		err = errCursor()
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(n).UTC(), nil
+}
+
+// lastMilli is the end of the year 9999, the last that RFC 3339 can write.
+const lastMilli = 253402300799999

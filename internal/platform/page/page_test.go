@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
@@ -183,4 +184,23 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%q and %q are cursors of one key", cursor, page.Encode(key))
 		}
 	})
+}
+
+func TestNumberAndTimeCursorsReadWhatTheyWrote(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.Int64Min(0).Draw(t, "n")
+		if got, err := page.DecodeNumber(page.EncodeNumber(n)); err != nil || got != n {
+			t.Fatalf("%d becomes %d, %v", n, got, err)
+		}
+		at := time.UnixMilli(rapid.Int64Range(0, 253402300799999).Draw(t, "at")).UTC()
+		if got, err := page.DecodeTime(page.EncodeTime(at)); err != nil || !got.Equal(at) {
+			t.Fatalf("%s becomes %s, %v", at, got, err)
+		}
+	})
+	for _, cursor := range []string{"!", page.Encode("x"), page.Encode("-1"), page.Encode("01"), page.Encode("9223372036854775808"), page.Encode("253402300800000")} {
+		if _, err := page.DecodeTime(cursor); !fault.Is(err, fault.Malformed) {
+			t.Errorf("cursor %q: %v", cursor, err)
+		}
+	}
 }

@@ -20,9 +20,25 @@ const (
 	codeCheckViolation      = "23514"
 	codeSerialization       = "40001"
 	codeDeadlock            = "40P01"
+	codeNoRight             = "42501"
+	codeNoTable             = "42P01"
+	codeNoSchema            = "3F000"
+	codeReadOnly            = "25006"
 	classDataException      = "22" // a value that its column, or jsonb, cannot hold
 	classProgramLimit       = "54" // a value too large or too deep for the server
 )
+
+// code returns the SQLSTATE of an error, "" when it has none.
+func code(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// ErrUnreachable is in the chain of every error that says that the database cannot be reached, or cannot work.
+var ErrUnreachable = errors.New("the database is away")
 
 // UniqueViolation gives the name of the unique constraint or index that the error speaks of, "" when
 // it is another error.
@@ -65,7 +81,7 @@ func translate(err error) error {
 		return err
 	}
 	if unreachable(err) {
-		return fault.Wrap(err, fault.Unavailable, "The database cannot be reached.").After(retryUnavailable)
+		return fault.Wrap(errors.Join(ErrUnreachable, err), fault.Unavailable, "The database cannot be reached.").After(retryUnavailable)
 	}
 	if errors.Is(err, context.Canceled) {
 		return fault.Wrap(err, fault.Cancelled, "The caller went away.")
@@ -90,8 +106,10 @@ func unreachable(err error) bool {
 	case errors.As(err, &connect): // first: it also wraps what the server says while one connects
 		return !errors.Is(err, context.Canceled)
 	case errors.As(err, &pg):
-		// 08: connection exception; 53: insufficient resources; 57P01-57P03: shutting or starting up.
-		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "57P")
+		// 08: connection exception; 53: insufficient resources; 57P01-57P03: shutting or starting up; 58: its disk or
+		// system fails; read-only: a failover has left us with a standby.
+		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "57P") ||
+			strings.HasPrefix(pg.Code, "58") || pg.Code == codeReadOnly
 	case errors.Is(err, context.Canceled):
 		return false
 	case errors.Is(err, context.DeadlineExceeded):

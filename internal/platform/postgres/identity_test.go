@@ -51,7 +51,7 @@ func TestStatementsCarryRoleAndTenant(t *testing.T) {
 			}
 		})
 	}
-	claims := value[map[string]any](one, t, d.DB, `select auth.jwt()`)
+	claims := value[map[string]any](one, t, d.DB, `select lari.claims()`)
 	if claims["role"] != "authenticated" || claims["app_metadata"].(map[string]any)["tenant_id"] != oneID.String() {
 		t.Errorf("claims %v have not the form of Supabase's", claims)
 	}

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -11,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Migration is one file of the migrations folder, named <14 digits>_<what>.sql.
@@ -62,20 +60,48 @@ alter table supabase_migrations.schema_migrations add column if not exists state
 alter table supabase_migrations.schema_migrations add column if not exists name text;`
 
 // Migrate applies what is missing, each migration with its history row in one transaction, and gives
-// the versions that it applied. Several processes may call it at once.
+// the versions that it applied. Several processes may call it at once. A *MissingRightsError names what the login must
+// be granted first.
 func Migrate(ctx context.Context, url string, all []Migration) (applied []string, err error) {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return nil, translate(err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	for {
+	missing, err := unapplied(ctx, conn, all)
+	if err != nil {
+		return nil, translate(err)
+	}
+	if err := checkRights(ctx, conn, missing); err != nil {
+		return nil, translate(err)
+	}
+	for len(missing) > len(applied) {
 		next, err := migrateNext(ctx, conn, all)
-		if err != nil || next == "" {
+		if err != nil {
 			return applied, err
+		}
+		if next == "" { // another process was faster
+			break
 		}
 		applied = append(applied, next)
 	}
+	return applied, allowTokenHook(ctx, conn)
+}
+
+// allowTokenHook lets Supabase Auth call the token hook where its role came after the migration that does the same.
+func allowTokenHook(ctx context.Context, conn *pgx.Conn) error {
+	var late bool
+	err := conn.QueryRow(ctx, `select exists (
+		select from pg_roles r, pg_proc p join pg_namespace n on n.oid = p.pronamespace
+		where r.rolname = 'supabase_auth_admin' and n.nspname = 'lari' and p.proname = 'custom_access_token_hook'
+			and not has_function_privilege(r.oid, p.oid, 'EXECUTE') and pg_has_role(current_user, p.proowner, 'USAGE'))`).Scan(&late)
+	if err == nil && late {
+		_, err = conn.Exec(ctx, `select lari.allow_token_hook()`)
+	}
+	if err != nil {
+		return fmt.Errorf("let Supabase Auth call the token hook: %w", err)
+	}
+	return nil
 }
 
 func migrateNext(ctx context.Context, conn *pgx.Conn, all []Migration) (version string, err error) {
@@ -131,20 +157,29 @@ func missingOf(ctx context.Context, q querier, all []Migration) ([]Migration, er
 	return missing, nil
 }
 
+// unapplied is missingOf where there may be no history yet, or none that the login may read.
+func unapplied(ctx context.Context, q querier, all []Migration) ([]Migration, error) {
+	missing, err := missingOf(ctx, q, all)
+	switch code(err) {
+	case codeNoTable, codeNoSchema, codeNoRight:
+		return all, nil
+	}
+	return missing, err
+}
+
 // Pending gives the versions that have not been applied. It reads only, so it serves a readiness probe.
 func (db *DB) Pending(ctx context.Context, all []Migration) ([]string, error) {
-	var missing []Migration
-	err := pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
-		if _, err = tx.Exec(ctx, "set local role none"); err == nil { // which migrations there were is no tenant's business
-			missing, err = missingOf(ctx, tx, all)
-		}
-		return err
-	})
-	var pg *pgconn.PgError
-	switch {
-	case errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "3F000"): // no such table or schema
-		missing = all
-	case err != nil:
+	// Which migrations there were is no tenant's business: it is read by the login itself, or, where another one
+	// migrates, by the role that the service's logins have in common.
+	missing, err := db.missingAs(ctx, "none", all)
+	if code(err) == codeNoRight {
+		missing, err = db.missingAs(ctx, roleOfService, all)
+	}
+	switch code(err) {
+	case codeNoTable, codeNoSchema:
+		missing, err = all, nil
+	}
+	if err != nil {
 		return nil, translate(err)
 	}
 	versions := make([]string, 0, len(missing))
@@ -153,3 +188,16 @@ func (db *DB) Pending(ctx context.Context, all []Migration) ([]string, error) {
 	}
 	return versions, nil
 }
+
+func (db *DB) missingAs(ctx context.Context, role string, all []Migration) (missing []Migration, err error) {
+	err = pgx.BeginTxFunc(ctx, db.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
+		if _, err = tx.Exec(ctx, "set local role "+role); err == nil {
+			missing, err = missingOf(ctx, tx, all)
+		}
+		return err
+	})
+	return missing, err
+}
+
+// roleOfService is the role of which every login of the service is a member (20261129000601).
+const roleOfService = "lari_service"

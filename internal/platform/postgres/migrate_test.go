@@ -197,8 +197,15 @@ func TestAnOwnerWithoutPrivileges(t *testing.T) {
 		}
 	}
 	system := postgres.AsSystem(ctx)
-	if _, err := mine.DB.Exec(system, `update tenants set status = 'deleting' where slug = 'one'`); err != nil {
-		t.Fatal(err)
+	for _, sql := range []string{
+		`update tenants set status = 'deleting' where slug = 'one'`,
+		`insert into tenant_deletions (id, tenant_id, slug, name, phase, requested_by, requested_at, erase_at, export, status_before, reason_before, status_at_before)
+			select gen_random_uuid(), id, slug, name, 'waiting', 'x', now(), now(), false, 'active', '', now() from tenants where slug = 'one'`,
+		`update tenant_deletions set phase = 'stopping'`, `update tenant_deletions set phase = 'erasing'`,
+	} {
+		if n, err := mine.DB.Exec(system, sql); err != nil || n != 1 {
+			t.Fatalf("%s: %d rows, error %v", sql, n, err)
+		}
 	}
 	if n := value[int](system, t, mine.DB, `select lari.erase_audit_rows(id, 10) from tenants where slug = 'one'`); n != 1 {
 		t.Errorf("%d rows of the trail were erased, want 1", n)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/larirun/lari/internal/platform/fault"
+	"github.com/larirun/lari/internal/platform/framing"
 )
 
 const (
@@ -47,7 +48,7 @@ type Admin struct {
 func NewAdmin(o AdminOptions) *Admin {
 	a := &Admin{options: o, done: make(chan struct{})}
 	a.server = &http.Server{
-		Handler:           a.routes(),
+		Handler:           secure(a.routes()),
 		ReadHeaderTimeout: adminReadTimeout,
 		ReadTimeout:       adminReadTimeout,
 		WriteTimeout:      adminWriteTimeout,
@@ -84,7 +85,7 @@ func (a *Admin) Start(ctx context.Context) error {
 	a.listener = listener
 	go func() {
 		defer close(a.done)
-		if err := a.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(framing.NewListener(listener, adminMaxHeader)); !errors.Is(err, http.ErrServerClosed) {
 			a.options.Log.ErrorContext(ctx, "the admin server stopped", slog.Any("error", err))
 		}
 	}()
@@ -134,10 +135,20 @@ func (a *Admin) ready(w http.ResponseWriter, r *http.Request) {
 	plain(w, http.StatusServiceUnavailable, detail)
 }
 
+// secure sets the headers of every answer of the port, also of those that no route makes.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'") // pprof's index has styles
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
 func plain(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text+"\n")
 }

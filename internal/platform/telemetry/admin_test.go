@@ -183,3 +183,31 @@ func TestAdminCloseCutsOff(t *testing.T) {
 		t.Error("the request was answered")
 	}
 }
+
+// Every answer has the headers, also those that no route makes, and framing is as strict as the API's.
+func TestAdmin_SecuresEveryAnswer(t *testing.T) {
+	t.Parallel()
+	a := startAdmin(t, AdminOptions{Metrics: New(Options{}).Handler(), Ready: func(context.Context) error { return errors.New("no") }, Log: discard()})
+	for _, c := range [][2]string{{"GET", "/healthz"}, {"GET", "/readyz"}, {"GET", "/metrics"}, {"GET", "/debug/pprof/"}, {"GET", "/nothing"}, {"PUT", "/metrics"}, {"GET", "/debug/pprof/nothing"}} {
+		_, _, h := ask(t, c[0], "http://"+a.Addr()+c[1])
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"} {
+			if got := h.Values(name); len(got) != 1 || got[0] != want {
+				t.Errorf("%s %s: %s is %q", c[0], c[1], name, got)
+			}
+		}
+		if p := h.Get("Content-Security-Policy"); !strings.HasPrefix(p, "default-src 'none'") {
+			t.Errorf("%s %s: Content-Security-Policy is %q", c[0], c[1], p)
+		}
+	}
+	conn, err := net.Dial("tcp", a.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_, err = io.WriteString(conn, "GET /healthz HTTP/1.1\nHost: x\n\n") // net/http alone takes a bare LF
+	all, _ := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 400 ") || strings.Contains(string(all), "200 OK") {
+		t.Errorf("%v, %q", err, all)
+	}
+}

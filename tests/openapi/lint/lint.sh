@@ -1,8 +1,14 @@
 #!/bin/sh
-# Lints the API's description. The linter is installed once for each lock file. It is no reason to fail on a
+# Lints the API's description and generates clients from it, in Go and in TypeScript, to see that they compile and ask of
+# a caller no more than the API does. What needs Node is installed once for each lock file. It is no reason to fail on a
 # machine where the rest of the project needs no Node; where CI is set, the machine owes one.
 set -eu
 cd "$(dirname "$0")"
+
+generator=$(go run ../../gotool github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen@v2.8.2)
+"$generator" -generate types -package client -o ../client/lari.gen.go ../../../api/testdata/openapi.golden.json
+go -C ../client vet .
+go -C ../client test .
 
 without() {
   echo "NOT LINTED: the API's description: $1" >&2
@@ -28,3 +34,4 @@ if ! said=$(./node_modules/.bin/redocly lint --config redocly.yaml --format=styl
   echo "$said" >&2
   exit 1
 fi
+node clients.mjs

@@ -142,7 +142,8 @@ func (d *decoder) delta(t *wire.Turn, index int64, v gjson.Result) {
 
 // input counts what was read from a cache and written to it too: it is billed.
 func input(u gjson.Result) int64 {
-	return wire.Tokens(u.Get("input_tokens")) + wire.Tokens(u.Get("cache_creation_input_tokens")) + wire.Tokens(u.Get("cache_read_input_tokens"))
+	cached := wire.Tokens(u.Get("cache_creation_input_tokens")) + wire.Tokens(u.Get("cache_read_input_tokens"))
+	return wire.Tokens(u.Get("input_tokens")) + cached
 }
 
 // keep holds a block of thought, which goes back as it came.

@@ -76,7 +76,7 @@ func (d *decoder) event(t *wire.Turn, v gjson.Result, depth int) {
 	usage(t, v.Get("x_groq.usage"))
 }
 
-// isOurs reports whether a choice is the one that was asked for: that of the index 0. Some servers number the
+// isOurs reports whether a choice is the requested one, that of the index 0. Some servers number the
 // pieces instead.
 func (d *decoder) isOurs(c gjson.Result) bool {
 	if c.Get("index").Int() == 0 {

@@ -26,7 +26,7 @@ func (c *Call) refusal(resp *http.Response, body []byte) *llm.Error {
 	case resp.StatusCode >= http.StatusMultipleChoices && resp.StatusCode < http.StatusBadRequest:
 		failure.Detail = "answered with a redirect, which is not followed: is the base URL right?"
 	case failure.Detail != "" && p.structured:
-	case p.isJSON: // of no known shape: raw JSON helps nobody
+	case p.isJSON: // of no known shape: raw JSON is no message
 		failure.Detail = http.StatusText(resp.StatusCode)
 		if resp.StatusCode < http.StatusMultipleChoices {
 			failure.Detail = "answered without an event stream: is the base URL right?"

@@ -39,8 +39,10 @@ func IsSuspect(v gjson.Result) bool {
 	if !v.IsObject() {
 		return v.Type == gjson.String
 	}
-	if slices.Contains(heartbeatTypes, strings.ToLower(v.Get("type").Str)) || slices.Contains(heartbeatTypes, strings.ToLower(v.Get("object").Str)) {
-		return false
+	for _, name := range []string{"type", "object"} {
+		if slices.Contains(heartbeatTypes, strings.ToLower(v.Get(name).Str)) {
+			return false
+		}
 	}
 	return slices.ContainsFunc(append([]string{"code"}, messageMembers...), func(name string) bool { return isSet(v.Get(name)) })
 }

@@ -28,7 +28,8 @@ var (
 	nestedMembers = []string{"error", "errors", "err", "fault", "base_resp", "x_groq", "response", "detail", "message"}
 	// Members that hold words, the best first.
 	messageMembers = []string{
-		"message", "msg", "error_message", "error_msg", "errmsg", "status_msg", "faultstring", "detail", "error_description", "description", "title", "reason",
+		"message", "msg", "error_message", "error_msg", "errmsg", "status_msg", "faultstring", "detail", "error_description",
+		"description", "title", "reason",
 	}
 	codeMembers   = []string{"code", "error_code", "errcode"}
 	statusMembers = []string{"status", "code", "status_code", "http_status", "error_code"}

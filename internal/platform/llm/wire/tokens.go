@@ -8,7 +8,7 @@ import (
 	"github.com/larirun/lari/internal/platform/llm"
 )
 
-// maxTokens is more than any model takes or gives in one turn. A larger count is an error of the
+// maxTokens is more than any model reads or writes in one turn. A larger count is an error of the
 // provider: believed, it would use up a tenant's quota at once.
 const maxTokens = 10_000_000
 

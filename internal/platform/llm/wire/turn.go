@@ -35,15 +35,18 @@ type Turn struct {
 	said    bool   // text came
 	joiner  Joiner
 	thought Joiner
-	decoder Decoder
+	keeper  DataKeeper // nil: the format has no such data
 	calls   ToolCalls
 	counter counter
 }
 
-// Decoder reads a wire format.
+// Decoder reads one event of a wire format into the turn.
 type Decoder interface {
-	// Decode reads one event into the turn.
 	Decode(t *Turn, e Event)
+}
+
+// DataKeeper is a Decoder of a format whose servers want data back.
+type DataKeeper interface {
 	// Data returns the provider's data of the turn that has to come back with it, beside that of tool calls; nil:
 	// there is none.
 	Data() json.RawMessage
@@ -53,7 +56,8 @@ type Decoder interface {
 
 // Stream reads the turn from body and yields its chunks until it is complete, fails or yield wants no more.
 func Stream(call *Call, body io.Reader, d Decoder, req llm.Request, yield func(llm.Chunk, error) bool) {
-	t := &Turn{call: call, req: req, yield: yield, model: req.Model, decoder: d}
+	t := &Turn{call: call, req: req, yield: yield, model: req.Model}
+	t.keeper, _ = d.(DataKeeper)
 	events := newEventReader(body)
 	for !t.ended && !t.gone && t.failure == nil && t.size() <= maxTurn {
 		e, ok := events.next()
@@ -117,7 +121,20 @@ func (t *Turn) Work(n int) {
 
 // size is what the turn holds in memory.
 func (t *Turn) size() int {
-	return t.bytes + t.calls.Bytes() + t.calls.dataBytes() + t.decoder.DataBytes()
+	n := t.bytes + t.calls.Bytes() + t.calls.dataBytes()
+	if t.keeper != nil {
+		n += t.keeper.DataBytes()
+	}
+	return n
+}
+
+// providerData returns what the provider wants back with the turn, sealed.
+func (t *Turn) providerData() json.RawMessage {
+	var data json.RawMessage
+	if t.keeper != nil {
+		data = t.keeper.Data()
+	}
+	return seal(t.call.origin, data, t.calls.hasData())
 }
 
 // ToolCall takes a piece of a tool call.
@@ -208,24 +225,26 @@ func (t *Turn) close(events *eventReader) {
 	}
 	t.yield(llm.Chunk{Done: &llm.Done{
 		Reason: reason, Usage: t.used(), Model: t.model, Unfinished: unfinished,
-		ProviderData: seal(t.call.origin, t.decoder.Data(), t.calls.hasData()),
+		ProviderData: t.providerData(),
 	}}, nil)
 }
 
 // failed returns why the turn is none; nil when it has a proper end.
 func (t *Turn) failed(events *eventReader) error {
-	broken := events.err
-	if errors.Is(broken, io.EOF) || errors.Is(context.Cause(t.call.ctx), errFinished) {
+	broken, why := events.err, context.Cause(t.call.ctx)
+	if errors.Is(broken, io.EOF) || errors.Is(why, errFinished) {
 		broken = nil
 	}
+	// Where a reason comes with every piece, it does not say that the answer was whole when the connection broke.
+	isCut := t.resumed && broken != nil && !errors.Is(why, errIdle) && !errors.Is(why, errStalled)
 	switch {
 	case t.failure != nil:
 		return t.call.StreamFailure(t.failure, t.used())
 	case isBroken(t.reason):
 		return t.call.Cut(t.used())
 	case t.size() > maxTurn:
-		return t.call.Failure(&llm.Error{Provider: t.call.provider, Class: llm.ClassBadRequest, Detail: "sent an answer of more than 16 MiB"}, t.used())
-	case t.reason != "" && (t.ended || t.HasContent() || finishReason(t.reason) != llm.FinishStop):
+		return t.unusable(llm.ClassBadRequest, "sent an answer of more than 16 MiB")
+	case t.reason != "" && !isCut && (t.ended || t.HasContent() || finishReason(t.reason) != llm.FinishStop):
 		return nil
 	case broken != nil:
 		return t.call.Failure(broken, t.used())
@@ -236,9 +255,7 @@ func (t *Turn) failed(events *eventReader) error {
 	case !t.HasContent() && len(events.stray) > 0:
 		return t.stray(events.stray)
 	case t.ended:
-		return t.call.Failure(&llm.Error{
-			Provider: t.call.provider, Class: llm.ClassOverloaded, Detail: "ended its answer without a word, a tool call or a reason",
-		}, t.used())
+		return t.unusable(llm.ClassOverloaded, "ended its answer without a word, a tool call or a reason")
 	}
 	return t.call.Cut(t.used())
 }
@@ -248,9 +265,11 @@ func (t *Turn) stray(text []byte) error {
 	if p := parseProblem(text); p.structured {
 		return t.call.StreamFailure(text, t.used())
 	}
-	return t.call.Failure(&llm.Error{
-		Provider: t.call.provider, Class: llm.ClassOverloaded, Detail: "answered with something that is no event stream",
-	}, t.used())
+	return t.unusable(llm.ClassOverloaded, "answered with something that is no event stream")
+}
+
+func (t *Turn) unusable(class llm.Class, detail string) error {
+	return t.call.Failure(&llm.Error{Provider: t.call.provider, Class: class, Detail: detail}, t.used())
 }
 
 // used is what the provider reported, or an estimate of what came so far.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,10 +55,23 @@ func TestDetailIsFitToShow(t *testing.T) {
 		{"two\r\nlines\x00", "two  lines"},
 		{"broken \xff text", "broken \uFFFD text"},
 		{"a task-force and a desk-lamp stay so", "a task-force and a desk-lamp stay so"},
+		{"sk-learn has a key-value store", "sk-learn has a key-value store"},
+		{"the bearer token is missing", "the bearer token is missing"},
+		{"disown-own and our-owner", "disown-own and our-owner"},
 	} {
 		if got := r.Detail(test.in); got != test.want {
 			t.Errorf("%q became %q, want %q", test.in, got, test.want)
 		}
+	}
+	// Dummies of local servers are no secrets: they would black out letters of every message.
+	for _, dummy := range []string{"x", "e", "no", "EMPTY", "ollama"} {
+		const text = "extra tokens: no model named ollama, EMPTY list"
+		if got := NewRedactor(dummy).Detail(text); got != text {
+			t.Errorf("with the key %q: %q", dummy, got)
+		}
+	}
+	if got := NewRedactor("0123456789abcdef").Detail("x0123456789abcdefx"); got != "x[redacted]x" {
+		t.Errorf("a whole key inside of a word became %q", got)
 	}
 	long := r.Detail(strings.Repeat("é", 2000))
 	if n := utf8.RuneCountInString(long); n != 500 || !strings.HasSuffix(long, "…") {
@@ -174,5 +188,105 @@ func TestEndAbortsTheRequest(t *testing.T) {
 	}
 	if _, err := io.Copy(&bytes.Buffer{}, resp.Body); !errors.Is(err, context.Canceled) {
 		t.Errorf("reading after the end gave %v", err)
+	}
+}
+
+// stream yields the turn of a server that sends pieces whenever the test writes them.
+func stream(ctx context.Context, c *Call, data chan string) (text string, done *llm.Done, failure error) {
+	resp, err := respond(c, body{ctx, data})
+	if err != nil {
+		return "", nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	Stream(c, resp.Body, lines{}, llm.Request{Model: "m"}, func(chunk llm.Chunk, err error) bool {
+		text += chunk.Text
+		if chunk.Done != nil {
+			done = chunk.Done
+		}
+		failure = err
+		return true
+	})
+	return text, done, failure
+}
+
+// lines is the smallest format: text=reason, each of which may be missing, and "." for the end.
+type lines struct{}
+
+// Decode reads a line.
+func (lines) Decode(t *Turn, e Event) {
+	if string(e.Data) == "." {
+		t.End()
+		return
+	}
+	text, reason, _ := strings.Cut(string(e.Data), "=")
+	t.Text(text)
+	t.Finish(reason)
+}
+
+// timeline runs a stream on a clock that only the test moves: each piece comes so long after the one before it.
+func timeline(t *testing.T, pieces ...any) (text string, done *llm.Done, failure error, took time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, c := Begin(t.Context(), "x", NewRedactor(), Limits{Idle: time.Minute})
+		data := make(chan string)
+		var server sync.WaitGroup
+		server.Go(func() {
+			for i := 0; i < len(pieces); i += 2 {
+				pause, _ := pieces[i].(time.Duration)
+				piece, _ := pieces[i+1].(string)
+				time.Sleep(pause)
+				select {
+				case data <- piece:
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+		start := time.Now()
+		text, done, failure = stream(ctx, c, data)
+		took = time.Since(start)
+		c.End()
+		server.Wait()
+	})
+	return text, done, failure, took
+}
+
+const beat, hi, stop = ": beat\n\n", "data: hi\n\n", "data: =stop\n\n"
+
+func TestStream_HeartbeatsAreNoProgress(t *testing.T) {
+	t.Parallel()
+	var beats []any
+	for range 20 {
+		beats = append(beats, 30*time.Second, beat)
+	}
+	_, _, failure, took := timeline(t, beats...)
+	var got *llm.Error
+	if !errors.As(failure, &got) || got.Class != llm.ClassTimeout || took != 3*time.Minute {
+		t.Errorf("%v after %s, want a timeout after three minutes", failure, took)
+	}
+	text, done, failure, _ := timeline(t, append(append([]any{50 * time.Second, hi}, beats[:10]...), 20*time.Second, hi, 59*time.Second, stop)...)
+	if done == nil || text != "hihi" {
+		t.Errorf("%q, %v: a piece in between starts the time anew", text, failure)
+	}
+}
+
+func TestStream_EndsSoonAfterTheReason(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		pieces []any
+		text   string
+		took   time.Duration
+	}{
+		"no end":               {[]any{time.Second, hi, time.Second, stop}, "hi", 4 * time.Second},
+		"heartbeats":           {[]any{time.Second, hi, time.Second, stop, time.Second, beat, 500 * time.Millisecond, beat, time.Second, beat}, "hi", 4 * time.Second},
+		"the reason with text": {[]any{time.Second, "data: hi=stop\n\n", 5 * time.Second, "data: hi=stop\n\n", 50 * time.Second, hi, time.Second, "data: .\n\n"}, "hihihi", 57 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text, done, failure, took := timeline(t, test.pieces...)
+			if done == nil || done.Reason != llm.FinishStop || text != test.text || took != test.took {
+				t.Errorf("%q, %+v, %v after %s; want %q after %s", text, done, failure, took, test.text, test.took)
+			}
+		})
 	}
 }

@@ -44,7 +44,11 @@ func open(t testing.TB, template string) *Database {
 	t.Helper()
 	name := "lari_test_" + uuid.NewString()[:13]
 	admin(t, func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, fmt.Sprintf("create database %s template %s", quote(name), quote(template)))
+		if _, err := conn.Exec(ctx, fmt.Sprintf("create database %s template %s", quote(name), quote(template))); err != nil {
+			return err
+		}
+		// The migrations do this too, but what is granted on a database is not copied with it.
+		_, err := conn.Exec(ctx, fmt.Sprintf("revoke temporary on database %s from public", quote(name)))
 		return err
 	})
 	t.Cleanup(func() {
