@@ -86,7 +86,7 @@ type Models struct {
 	AnthropicModel         string         `env:"LARI_ANTHROPIC_MODEL" default:"claude-sonnet-5" rule:"text" doc:"the model when an agent names only the provider"`
 	DefaultModel           string         `env:"LARI_DEFAULT_MODEL" default:"default" rule:"text" doc:"what default stands for: provider/model; default itself: the first of openai and anthropic that has a key, else the built-in one"`
 	BuiltinTokensPerSecond int            `env:"LARI_BUILTIN_TOKENS_PER_SECOND" default:"40" min:"1" max:"100000" doc:"how fast the built-in model streams"`
-	Prices                 llm.PriceTable `env:"LARI_MODEL_PRICES" default:"{}" doc:"JSON laid over the built-in price list, dollars per million tokens: {\"model\": {\"input\": \"0.40\", \"output\": \"1.60\"}}"`
+	Prices                 llm.PriceTable `env:"LARI_MODEL_PRICES" default:"{}" doc:"JSON laid over the built-in price list, dollars per million tokens: {\"model\": {\"input\": \"0.40\", \"output\": \"1.60\", \"cached_input\": \"0.10\", \"cache_write\": \"0.50\"}}; the last two default to input"`
 }
 
 // Log says what is logged and how.

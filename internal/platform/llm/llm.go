@@ -68,6 +68,10 @@ type Usage struct {
 	InputTokens  int64 `json:"input_tokens"`
 	OutputTokens int64 `json:"output_tokens"`
 	Estimated    bool  `json:"estimated,omitempty"`
+	// CachedTokens and CacheWriteTokens are the parts of InputTokens that the provider read from its cache and wrote to
+	// it: they have prices of their own.
+	CachedTokens     int64 `json:"cached_tokens,omitempty"`
+	CacheWriteTokens int64 `json:"cache_write_tokens,omitempty"`
 }
 
 // FinishReason says why the model stopped: one of the neutral words below, or the provider's own word,

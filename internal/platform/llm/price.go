@@ -2,6 +2,7 @@ package llm
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"strings"
@@ -15,6 +16,9 @@ import (
 type Price struct {
 	Input  decimal.Decimal `json:"input"`
 	Output decimal.Decimal `json:"output"`
+	// CachedInput is for input that the provider reads from its cache, CacheWrite for input that it writes to it.
+	CachedInput decimal.Decimal `json:"cached_input"`
+	CacheWrite  decimal.Decimal `json:"cache_write"`
 }
 
 // PriceTable holds prices by model name. A key stands for the model itself and for its dated and
@@ -30,7 +34,10 @@ func (t PriceTable) Cost(model string, u Usage) (decimal.Decimal, bool) {
 		return decimal.Zero, false
 	}
 	million := decimal.New(1, 6)
-	return decimal.NewFromInt(u.InputTokens).Mul(price.Input).
+	plain := u.InputTokens - u.CachedTokens - u.CacheWriteTokens
+	return decimal.NewFromInt(plain).Mul(price.Input).
+		Add(decimal.NewFromInt(u.CachedTokens).Mul(price.CachedInput)).
+		Add(decimal.NewFromInt(u.CacheWriteTokens).Mul(price.CacheWrite)).
 		Add(decimal.NewFromInt(u.OutputTokens).Mul(price.Output)).Div(million), true
 }
 
@@ -62,8 +69,8 @@ func (t PriceTable) longest(name string) (Price, bool) {
 }
 
 // ParsePrices reads prices that are laid over DefaultPrices: a JSON object from model name to
-// {"input": "0.40", "output": "1.60"}, dollars per million tokens, as strings or numbers. Empty text
-// gives the defaults. It fails on unknown fields, on a name that occurs
+// {"input": "0.40", "output": "1.60", "cached_input": "0.10", "cache_write": "0.50"}, dollars per million tokens, as
+// strings or numbers; the last two are those of input when they are absent. Empty text gives the defaults. It fails on unknown fields, on a name that occurs
 // twice, on a missing or negative price and on trailing text.
 func ParsePrices(text []byte) (PriceTable, error) {
 	table := DefaultPrices()
@@ -71,8 +78,10 @@ func ParsePrices(text []byte) (PriceTable, error) {
 		return table, nil
 	}
 	var overrides map[string]struct {
-		Input  *decimal.Decimal `json:"input"`
-		Output *decimal.Decimal `json:"output"`
+		Input       *decimal.Decimal `json:"input"`
+		Output      *decimal.Decimal `json:"output"`
+		CachedInput *decimal.Decimal `json:"cached_input"`
+		CacheWrite  *decimal.Decimal `json:"cache_write"`
 	}
 	if err := strictjson.UnmarshalKnown(text, &overrides); err != nil {
 		return nil, fmt.Errorf("model prices: %w", err)
@@ -82,7 +91,11 @@ func ParsePrices(text []byte) (PriceTable, error) {
 		if model == "" || p.Input == nil || p.Output == nil || p.Input.IsNegative() || p.Output.IsNegative() {
 			return nil, fmt.Errorf("model prices: %q needs an input and an output price of at least 0", model)
 		}
-		own[model] = Price{Input: *p.Input, Output: *p.Output}
+		cached, written := cmp.Or(p.CachedInput, p.Input), cmp.Or(p.CacheWrite, p.Input)
+		if cached.IsNegative() || written.IsNegative() {
+			return nil, fmt.Errorf("model prices: %q has a price below 0", model)
+		}
+		own[model] = Price{Input: *p.Input, Output: *p.Output, CachedInput: *cached, CacheWrite: *written}
 	}
 	maps.Copy(table, own)
 	return table, nil

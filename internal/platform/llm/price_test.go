@@ -49,12 +49,42 @@ func TestCost(t *testing.T) {
 	}
 }
 
+// Input that comes from a provider's cache, and input that goes to it, has a price of its own.
+func TestCost_KnowsTheProvidersCache(t *testing.T) {
+	t.Parallel()
+	table, err := llm.ParsePrices([]byte(`{"acme": {"input": "1", "output": "2"}, "own": {"input": "1", "output": "2", "cached_input": "0.3", "cache_write": "1.5"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const m = 1_000_000
+	for _, test := range []struct {
+		model string
+		used  llm.Usage
+		cost  string
+	}{
+		{"gpt-4.1", llm.Usage{InputTokens: 2 * m, CachedTokens: m, OutputTokens: m}, "10.5"},
+		{"gpt-4o-mini", llm.Usage{InputTokens: m, CachedTokens: m}, "0.075"},
+		{"gpt-5-nano", llm.Usage{InputTokens: m, CachedTokens: m}, "0.005"},
+		{"gpt-5-pro", llm.Usage{InputTokens: m, CachedTokens: m}, "15"},
+		{"o3", llm.Usage{InputTokens: m, CachedTokens: m}, "0.5"},
+		{"o3-pro", llm.Usage{InputTokens: m, CachedTokens: m}, "20"},
+		{"claude-sonnet-4-5-20250929", llm.Usage{InputTokens: 3 * m, CachedTokens: m, CacheWriteTokens: m}, "7.05"},
+		{"acme", llm.Usage{InputTokens: 3 * m, CachedTokens: m, CacheWriteTokens: m, OutputTokens: m}, "5"},
+		{"own", llm.Usage{InputTokens: 3 * m, CachedTokens: m, CacheWriteTokens: m, OutputTokens: m}, "4.8"},
+	} {
+		if cost, _ := table.Cost(test.model, test.used); cost.String() != test.cost {
+			t.Errorf("%s, %+v costs %s, want %s", test.model, test.used, cost, test.cost)
+		}
+	}
+}
+
 func TestParsePrices(t *testing.T) {
 	t.Parallel()
 	for text, ok := range map[string]bool{
 		"": true, "  \n": true, "{}": true, `{"m":{"input":0,"output":0}}`: true,
 		"[]": false, `{"m":{"input":1}}`: false, `{"m":{"input":-1,"output":1}}`: false, `{"":{"input":1,"output":1}}`: false,
-		`{"m":{"input":1,"output":1,"cached":1}}`: false, `{"m":{"input":"x","output":1}}`: false, `{} {}`: false, `{`: false,
+		`{"m":{"input":1,"output":1,"cached":1}}`: false, `{"m":{"input":1,"output":1,"cached_input":-1}}`: false,
+		`{"m":{"input":1,"output":1,"cached_input":0.5}}`: true, `{"m":{"input":"x","output":1}}`: false, `{} {}`: false, `{`: false,
 	} {
 		table, err := llm.ParsePrices([]byte(text))
 		if (err == nil) != ok {

@@ -1,10 +1,15 @@
 package llm
 
-import "github.com/shopspring/decimal"
+import (
+	"slices"
+	"strings"
+
+	"github.com/shopspring/decimal"
+)
 
 // listPrices are the providers' public list prices in cents per million tokens (input, output), as
-// published in autumn 2026, without discounts for caching or batches. Models whose price depends on
-// how they are used are left out on purpose: they count as unpriced.
+// published in autumn 2026, without discounts for batches. Models whose price depends on how they are
+// used are left out on purpose: they count as unpriced.
 var listPrices = map[string][2]int64{
 	"gpt-5.5-pro": {3000, 18000}, "gpt-5.5": {500, 3000},
 	"gpt-5.4-pro": {3000, 18000}, "gpt-5.4": {250, 1500}, "gpt-5.4-mini": {75, 450}, "gpt-5.4-nano": {20, 125},
@@ -33,7 +38,33 @@ var listPrices = map[string][2]int64{
 func DefaultPrices() PriceTable {
 	table := make(PriceTable, len(listPrices))
 	for model, cents := range listPrices {
-		table[model] = Price{Input: decimal.New(cents[0], -2), Output: decimal.New(cents[1], -2)}
+		cached, written := cacheShares(model)
+		table[model] = Price{
+			Input: decimal.New(cents[0], -2), Output: decimal.New(cents[1], -2),
+			CachedInput: decimal.New(cents[0]*cached, -4), CacheWrite: decimal.New(cents[0]*written, -4),
+		}
 	}
 	return table
+}
+
+// cacheShares returns what input that comes from the provider's cache and input that goes to it cost, in percent of
+// other input, by the providers' price lists: OpenAI's discount depends on the family and writing is free, Anthropic's
+// are the same for all its models (for five minutes).
+func cacheShares(model string) (cached, written int64) {
+	family := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return model == name || strings.HasPrefix(model, name+"-") })
+	}
+	switch {
+	case family("claude"):
+		return 10, 125
+	case strings.HasSuffix(model, "-pro"):
+		return 100, 100
+	case strings.HasPrefix(model, "gpt-5"):
+		return 10, 100
+	case family("gpt-4.1", "o4-mini") || model == "o3":
+		return 25, 100
+	case family("gpt-4o", "o1", "o3-mini"):
+		return 50, 100
+	}
+	return 100, 100
 }

@@ -110,7 +110,7 @@ func TestContentThatComesWithItsBlock(t *testing.T) {
 	if turn.Err != nil || turn.Text != "Hi" || len(turn.Calls) != 1 || turn.Calls[0] != (llm.ToolCall{ID: "t1", Name: "f", Arguments: `{"a": 1}`}) {
 		t.Fatalf("turn %+v", turn)
 	}
-	if turn.Done.Usage != (llm.Usage{InputTokens: 8, OutputTokens: 3}) || turn.Done.Model != "m-2" {
+	if turn.Done.Usage != (llm.Usage{InputTokens: 8, OutputTokens: 3, CachedTokens: 5, CacheWriteTokens: 1}) || turn.Done.Model != "m-2" {
 		t.Errorf("done %+v", turn.Done)
 	}
 }

@@ -61,7 +61,7 @@ func (d *decoder) event(t *wire.Turn, kind string, v gjson.Result) {
 	switch kind {
 	case "message_start":
 		t.Model(v.Get("message.model").Str)
-		t.Usage(input(v.Get("message.usage")), 0) // the output only begins to count
+		usage(t, v.Get("message.usage"), 0) // the output only begins to count
 	case "content_block_start":
 		d.begin(t, index, v.Get("content_block"))
 	case "content_block_delta":
@@ -73,7 +73,7 @@ func (d *decoder) event(t *wire.Turn, kind string, v gjson.Result) {
 		delete(d.blocks, index)
 	case "message_delta":
 		u := v.Get("usage")
-		t.Usage(input(u), wire.Tokens(u.Get("output_tokens")))
+		usage(t, u, wire.Tokens(u.Get("output_tokens")))
 		t.Finish(v.Get("delta.stop_reason").Str)
 	case "message_stop":
 		t.End()
@@ -140,10 +140,11 @@ func (d *decoder) delta(t *wire.Turn, index int64, v gjson.Result) {
 	}
 }
 
-// input counts what was read from a cache and written to it too: it is billed.
-func input(u gjson.Result) int64 {
-	cached := wire.Tokens(u.Get("cache_creation_input_tokens")) + wire.Tokens(u.Get("cache_read_input_tokens"))
-	return wire.Tokens(u.Get("input_tokens")) + cached
+// usage counts what was read from a cache and written to it as input too: it is billed, at prices of its own.
+func usage(t *wire.Turn, u gjson.Result, output int64) {
+	read, written := wire.Tokens(u.Get("cache_read_input_tokens")), wire.Tokens(u.Get("cache_creation_input_tokens"))
+	t.Usage(wire.Tokens(u.Get("input_tokens"))+read+written, output)
+	t.CacheUsage(read, written)
 }
 
 // keep holds a block of thought, which goes back as it came.

@@ -248,6 +248,9 @@ func usage(t *wire.Turn, u gjson.Result) {
 		output = total - input
 	}
 	t.Usage(input, output)
+	details := u.Get("prompt_tokens_details")
+	cached := max(wire.Tokens(details.Get("cached_tokens")), wire.Tokens(u.Get("cached_tokens")), wire.Tokens(u.Get("prompt_cache_hit_tokens")))
+	t.CacheUsage(cached, wire.Tokens(details.Get("cache_write_tokens")))
 }
 
 func count(u gjson.Result, names ...string) int64 {

@@ -30,7 +30,13 @@ func Tokens(v gjson.Result) int64 {
 
 // counter holds what the provider reported. Servers report once, or a running total with every piece,
 // or zeros at last: the largest count of each side is the total.
-type counter struct{ input, output int64 }
+type counter struct{ input, output, cached, cacheWrite int64 }
+
+// addCache takes a report of what of the input came from the provider's cache and went to it.
+func (c *counter) addCache(read, written int64) {
+	c.cached = max(c.cached, min(read, maxTokens))
+	c.cacheWrite = max(c.cacheWrite, min(written, maxTokens))
+}
 
 // add takes a report; it reports whether it said anything new.
 func (c *counter) add(input, output int64) bool {
@@ -45,6 +51,9 @@ func (c *counter) usage(req llm.Request, bytes int) llm.Usage {
 	u := llm.Usage{InputTokens: c.input, OutputTokens: c.output}
 	if u.InputTokens == 0 {
 		u.InputTokens, u.Estimated = llm.EstimateInput(req), true
+	} else {
+		u.CachedTokens = min(c.cached, u.InputTokens)
+		u.CacheWriteTokens = min(c.cacheWrite, u.InputTokens-u.CachedTokens)
 	}
 	if u.OutputTokens == 0 && bytes > 0 {
 		u.OutputTokens, u.Estimated = int64(bytes+3)/4, true

@@ -255,6 +255,10 @@ func (t *Turn) unusable(class llm.Class, detail string) error {
 	return t.call.Failure(&llm.Error{Provider: t.call.provider, Class: class, Detail: detail}, t.used())
 }
 
+// CacheUsage takes a report of what of the input the provider read from its cache and wrote to it, in tokens; what it did
+// not say is zero.
+func (t *Turn) CacheUsage(read, written int64) { t.counter.addCache(read, written) }
+
 // used is what the provider reported, or an estimate of what came so far.
 func (t *Turn) used() llm.Usage { return t.counter.usage(t.req, t.bytes+t.calls.Bytes()) }
 
