@@ -78,7 +78,8 @@ func (l *load) enter(ctx context.Context, tenant uuid.UUID) (leave func(), err e
 }
 
 func (l *load) tooMany() error {
-	return fault.New(fault.RateLimited, "The tenant has too many requests under way: this process works on %d of them at a time.", l.atOnce).After(retryTurn)
+	return fault.New(fault.RateLimited, "The tenant has too many requests under way: this process works on %d of them at a time.",
+		l.atOnce).After(retryTurn)
 }
 
 func (l *load) of(tenant uuid.UUID) *tenantLoad {
@@ -161,7 +162,7 @@ func (l *load) open(ctx context.Context, tenant uuid.UUID, caller string) (end f
 		return nil, fault.New(fault.QuotaExceeded, "The quota %s is used up: %d of %d are open in this process. It frees when one ends.",
 			quotas.Streams, t.streams, *limit).After(retryStream)
 	case l.perCaller > 0 && t.callers[caller] >= l.perCaller:
-		return nil, fault.New(fault.QuotaExceeded, "This caller has %d streams open in this process, which is the most for one. It frees when one ends.",
+		return nil, fault.New(fault.QuotaExceeded, "This caller has %d streams open in this process, the most for one. It frees when one ends.",
 			l.perCaller).After(retryStream)
 	}
 	t.streams++

@@ -32,6 +32,25 @@ type Result struct {
 	Took          time.Duration   // the flood
 }
 
+// add puts the requests of another flood beside those that are there.
+func (r *Result) add(o Result) {
+	for _, l := range []struct {
+		to   *[]time.Duration
+		from []time.Duration
+	}{{&r.Idle, o.Idle}, {&r.Flooded, o.Flooded}, {&r.Floods, o.Floods}} {
+		*l.to = append(*l.to, l.from...)
+		slices.Sort(*l.to)
+	}
+	r.Failed = append(r.Failed, o.Failed...)
+	if r.Statuses == nil {
+		r.Statuses = map[int]int{}
+	}
+	for status, n := range o.Statuses {
+		r.Statuses[status] += n
+	}
+	r.Took += o.Took
+}
+
 // P95 is the 95th percentile of ascending latencies, by nearest rank.
 func P95(latencies []time.Duration) time.Duration {
 	return latencies[(len(latencies)*95+99)/100-1]

@@ -33,7 +33,7 @@ func newSharedPool(t *testing.T) (p *sharedPool, tenants []context.Context) {
 }
 
 // hold begins statements of a tenant that wait until the pool is opened.
-func (p *sharedPool) hold(t *testing.T, tenant context.Context, n int, then func()) {
+func (p *sharedPool) hold(tenant context.Context, t *testing.T, n int, then func()) {
 	t.Helper()
 	for range n {
 		p.all.Go(func() {
@@ -53,7 +53,7 @@ func (p *sharedPool) hold(t *testing.T, tenant context.Context, n int, then func
 func TestDB_KeepsConnectionsForOtherTenants(t *testing.T) {
 	t.Parallel()
 	p, tenants := newSharedPool(t)
-	p.hold(t, tenants[0], 30, func() {})
+	p.hold(tenants[0], t, 30, func() {})
 	wait(t, "the flood has its share", func() bool { return p.db.Stat().AcquiredConns() == 4 })
 	for range 20 { // while the flood waits
 		if n := value[int](tenants[2], t, p.db, `select 1`); n != 1 {
@@ -89,12 +89,12 @@ func TestDB_ServesTenantsInTurn(t *testing.T) {
 			ended = append(ended, tenant)
 		}
 	}
-	p.hold(t, tenants[0], 100, note(0))
+	p.hold(tenants[0], t, 100, note(0))
 	wait(t, "one flood has its share", func() bool { return p.db.Stat().AcquiredConns() == 4 })
-	p.hold(t, tenants[1], 100, note(1))
+	p.hold(tenants[1], t, 100, note(1))
 	wait(t, "every connection is out", func() bool { return p.db.Stat().AcquiredConns() == 8 })
 	wait(t, "the floods wait", func() bool { return p.db.WaitingForShares() == 192 })
-	p.hold(t, tenants[2], 1, note(2))
+	p.hold(tenants[2], t, 1, note(2))
 	wait(t, "the quiet tenant waits, too", func() bool { return p.db.WaitingForShares() == 193 })
 	p.open()
 	p.all.Wait()
