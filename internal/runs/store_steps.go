@@ -226,3 +226,8 @@ func copyCallsStatement(from, to uuid.UUID, before int) postgres.Statement {
 		from tool_calls where run_id = $1 and step < $3
 		on conflict (run_id, step, position) do nothing`, Args: []any{from, to, before}}
 }
+
+// setPartialModel notes whose tokens a step had used when it was stopped; it is written with the commit.
+func (s store) setPartialModel(ctx context.Context, run uuid.UUID, model string) error {
+	return s.db.Finally(ctx, postgres.Statement{SQL: `update agent_runs set partial_model = nullif($2, '') where id = $1`, Args: []any{run, model}})
+}

@@ -201,6 +201,9 @@ func (s *Service) RecordPartial(ctx context.Context, step Step, deltas ...event.
 			return nil, err
 		}
 		r.Step, r.Usage = max(r.Step, step.Number), r.Usage.Add(step.Usage)
+		if err := s.store.setPartialModel(ctx, step.RunID, step.Model); err != nil {
+			return nil, err
+		}
 		return append(slices.Clip(deltas), step.drafts(true)...), nil
 	})
 	return err

@@ -48,6 +48,11 @@ func TestSumsAreThoseOfTheRuns(t *testing.T) {
 	if u := usage.Totals; u.InputTokens != want.InputTokens || u.OutputTokens != want.OutputTokens || !u.CostUSD.Equal(want.CostUSD) || want.OutputTokens == 0 || u.Steps != 3 {
 		t.Errorf("the sums are %+v, the runs used %+v", u, want)
 	}
+	for _, row := range usage.Rows {
+		if row.Model == nil || *row.Model == "" { // the story was stopped in its first step
+			t.Errorf("tokens of no model: %+v", row)
+		}
+	}
 	var runs analytics.Runs
 	x.Do(t, "GET", "/v1/analytics/runs?bucket=total", nil).Want(t, 200, &runs)
 	if f := runs.Totals; f.Created != 4 || f.Started != 4 || f.Completed != 2 || f.Failed != 1 || f.Cancelled != 1 || *f.ErrorRate != 0.25 ||
