@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-func TestStartTwiceKeepsDataAndAddresses(t *testing.T) {
-	t.Parallel()
+// It goes before the parallel ones: between its two starts one of them could take a port.
+func TestStartTwiceKeepsDataAndAddresses(t *testing.T) { //nolint:paralleltest // see above
 	cfg := Config{DataDir: openFolder(t), TemporalUI: true}
 	begun := time.Now()
 	first := start(t, cfg)

@@ -11,13 +11,3 @@ func (db *DB) WaitingLookups() int {
 	defer db.lookups.mu.Unlock()
 	return len(db.lookups.waiting)
 }
-
-// WaitingForShares counts the statements that wait for a connection of their tenant's share.
-func (db *DB) WaitingForShares() (n int) {
-	db.shares.mu.Lock()
-	defer db.shares.mu.Unlock()
-	for _, t := range db.shares.tenants {
-		n += len(t.waiting)
-	}
-	return n
-}

@@ -33,7 +33,7 @@ func newSharedPool(t *testing.T) (p *sharedPool, tenants []context.Context) {
 }
 
 // hold begins statements of a tenant that wait until the pool is opened.
-func (p *sharedPool) hold(tenant context.Context, t *testing.T, n int, then func()) {
+func (p *sharedPool) hold(tenant context.Context, t *testing.T, n int) {
 	t.Helper()
 	for range n {
 		p.all.Go(func() {
@@ -44,7 +44,6 @@ func (p *sharedPool) hold(tenant context.Context, t *testing.T, n int, then func
 			if err != nil {
 				t.Error(err)
 			}
-			then()
 		})
 	}
 }
@@ -53,7 +52,7 @@ func (p *sharedPool) hold(tenant context.Context, t *testing.T, n int, then func
 func TestDB_KeepsConnectionsForOtherTenants(t *testing.T) {
 	t.Parallel()
 	p, tenants := newSharedPool(t)
-	p.hold(tenants[0], t, 30, func() {})
+	p.hold(tenants[0], t, 30)
 	wait(t, "the flood has its share", func() bool { return p.db.Stat().AcquiredConns() == 4 })
 	for range 20 { // while the flood waits
 		if n := value[int](tenants[2], t, p.db, `select 1`); n != 1 {
@@ -73,34 +72,5 @@ func TestDB_KeepsConnectionsForOtherTenants(t *testing.T) {
 	p.all.Wait()
 	if s := p.db.Stat(); s.AcquiredConns() != 0 || s.EmptyAcquireCount() < 26 || s.CanceledAcquireCount() != 1 {
 		t.Errorf("%d connections are out, %d waited, %d left", s.AcquiredConns(), s.EmptyAcquireCount(), s.CanceledAcquireCount())
-	}
-}
-
-// Where several tenants have every connection, the next one is not behind their queues but has its turn.
-func TestDB_ServesTenantsInTurn(t *testing.T) {
-	t.Parallel()
-	p, tenants := newSharedPool(t)
-	var mu sync.Mutex
-	var ended []int
-	note := func(tenant int) func() {
-		return func() {
-			mu.Lock()
-			defer mu.Unlock()
-			ended = append(ended, tenant)
-		}
-	}
-	p.hold(tenants[0], t, 100, note(0))
-	wait(t, "one flood has its share", func() bool { return p.db.Stat().AcquiredConns() == 4 })
-	p.hold(tenants[1], t, 100, note(1))
-	wait(t, "every connection is out", func() bool { return p.db.Stat().AcquiredConns() == 8 })
-	wait(t, "the floods wait", func() bool { return p.db.WaitingForShares() == 192 })
-	p.hold(tenants[2], t, 1, note(2))
-	wait(t, "the quiet tenant waits, too", func() bool { return p.db.WaitingForShares() == 193 })
-	p.open()
-	p.all.Wait()
-	for i, tenant := range ended {
-		if tenant == 2 && i > 40 { // of 201, when those that held a connection have ended
-			t.Errorf("the quiet tenant was served as number %d", i)
-		}
 	}
 }
