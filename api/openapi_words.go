@@ -86,6 +86,7 @@ func permissionWords(p auth.Permission) string {
 		return "see, export and verify the audit trail"
 	case auth.PlatformManage:
 		return "what concerns more than one tenant: the platform's own"
+	case auth.ServiceOnly: // no route has it
 	case auth.Public:
 		return "nothing that would need to be permitted"
 	}
