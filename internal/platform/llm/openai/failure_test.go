@@ -13,6 +13,7 @@ import (
 	"github.com/larirun/lari/internal/platform/llm/llmtest"
 	"github.com/larirun/lari/internal/platform/llm/openai"
 	"github.com/larirun/lari/tests/fakellm"
+	"github.com/larirun/lari/tests/pace"
 )
 
 func TestFailuresHaveTheirClass(t *testing.T) {
@@ -184,10 +185,10 @@ func TestStopReachesTheServerAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			record := server.Records()[0]
-			if took := record.Disconnected.Sub(at); took > 100*time.Millisecond {
+			if took := record.Disconnected.Sub(at); took > pace.Patience*100*time.Millisecond {
 				t.Errorf("the server saw the disconnect %s after the %s", took, name)
 			}
-			if late := record.LastByte.Sub(at); late > 100*time.Millisecond {
+			if late := record.LastByte.Sub(at); late > pace.Patience*100*time.Millisecond {
 				t.Errorf("the server still sent %s after the %s", late, name)
 			}
 		})

@@ -114,7 +114,8 @@ func findBouncer(t testing.TB, dir string) (program, libraries string) {
 	if err := os.MkdirAll(cache, 0o750); err != nil {
 		t.Skip(err)
 	}
-	const unpack = `ls pgbouncer_*.deb libc-ares2_*.deb >/dev/null 2>&1 || apt-get download -q pgbouncer libc-ares2 || exit
+	const unpack = `ls pgbouncer_*.deb libc-ares2_*.deb >/dev/null 2>&1 || apt-get download -q pgbouncer libc-ares2 ||
+		{ apt-get update -q && apt-get download -q pgbouncer libc-ares2; } || exit
 		for p in *.deb; do dpkg -x "$p" "$0" || exit; done; chmod 755 "$0"`
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", unpack, dir) //nolint:gosec // the script above, with a folder that this test made
 	cmd.Dir = cache
