@@ -16,6 +16,7 @@ import (
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 	"github.com/larirun/lari/workflows"
 )
 
@@ -66,7 +67,7 @@ func TestCancelWhileTheAnswerStreams(t *testing.T) {
 	must(t, s.Model.WaitIdle(soon(t)))
 	record := s.Model.Records()[0]
 	t.Logf("the last chunk came %s after the cancel", record.LastByte.Sub(asked))
-	if late := record.LastByte.Sub(asked); late > time.Second {
+	if late := record.LastByte.Sub(asked); late > pace.Patience*time.Second { // it would go on for minutes
 		t.Errorf("the model still streamed %s after the cancel", late)
 	}
 	c, events := wantCancelled(t, x, r.ID, actor, "changed my mind")

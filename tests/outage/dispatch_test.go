@@ -14,6 +14,7 @@ import (
 	"github.com/larirun/lari/internal/platform/fault"
 	"github.com/larirun/lari/internal/runs"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 )
 
 // fatal is an engine that hears of no run, as if the process had died before it told it.
@@ -68,10 +69,10 @@ func TestDeathBetweenAcceptedAndStarted(t *testing.T) {
 	if r := x.FindRun(t, id); r.Status != "queued" {
 		t.Fatalf("the run is %s", r.Status)
 	}
-	began := time.Now()
+	began := pace.Start(t)
 	events := x.Follow(t, id, 0).Rest(t)
 	harness.WantWhole(t, events)
-	if took := time.Since(began); took > 30*time.Second {
+	if took := began.Took(); took > 30*time.Second {
 		t.Errorf("it was started after %s", took)
 	}
 	if r := x.FindRun(t, id); r.Status != "completed" {

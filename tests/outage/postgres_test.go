@@ -10,6 +10,7 @@ import (
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/tests/fakellm"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 )
 
 const answer = "one two three four five six seven eight nine ten"
@@ -142,11 +143,11 @@ func TestStopWithoutPostgres(t *testing.T) {
 			stream.Until(t, event.MessageDelta)
 			breakIt(database)
 			s.Model.Release(1)
-			began := time.Now()
+			began := pace.Start(t)
 			if err := p.Stop(); err != nil {
 				t.Errorf("it ended with %v", err)
 			}
-			if took := time.Since(began); took > 15*time.Second {
+			if took := began.Took(); took > 15*time.Second {
 				t.Errorf("it took %s to stop", took)
 			}
 		})

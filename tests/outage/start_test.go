@@ -9,6 +9,7 @@ import (
 	"github.com/larirun/lari/internal/platform/config"
 	"github.com/larirun/lari/internal/platform/postgres/pgtest"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 )
 
 // TestStartInTheDark starts a process while what it needs is away: it says so and recovers by itself.
@@ -68,11 +69,11 @@ func TestStopWithoutTemporal(t *testing.T) {
 			x := p.NewTenant(t, agents.Config{})
 			x.Follow(t, x.StartRun(t, `{"input": "count slowly"}`).ID, 0).Until(t, "run_started")
 			breakIt(temporal)
-			began := time.Now()
+			began := pace.Start(t)
 			if err := p.Stop(); err != nil {
 				t.Errorf("it ended with %v", err)
 			}
-			if took := time.Since(began); took > 15*time.Second {
+			if took := began.Took(); took > 15*time.Second {
 				t.Errorf("it took %s to stop", took)
 			}
 		})

@@ -14,6 +14,7 @@ import (
 	"github.com/larirun/lari/internal/app"
 	"github.com/larirun/lari/internal/event"
 	"github.com/larirun/lari/tests/harness"
+	"github.com/larirun/lari/tests/pace"
 )
 
 // soon lets the dispatcher look after promises sooner than it does by default, and still later than a
@@ -56,9 +57,9 @@ func wantReadiness(t *testing.T, x *harness.Tenant, status int, missing string) 
 // wantRefused demands a 503 that says when to come back, in time.
 func wantRefused(t *testing.T, within time.Duration, x *harness.Tenant, method, path string, body any, headers ...string) {
 	t.Helper()
-	began := time.Now()
+	began := pace.Start(t)
 	a := x.Do(t, method, path, body, headers...)
-	if took := time.Since(began); took > within {
+	if took := began.Took(); took > within {
 		t.Errorf("%s %s was refused after %s", method, path, took)
 	}
 	a.WantProblem(t, 503, "unavailable")
