@@ -79,8 +79,8 @@ func (c *openAIChecker) take(i int, m openAIMessage) error {
 		}
 		return nil
 	case "user":
-		if said == "" || c.last == "user" {
-			return fmt.Errorf("an empty user message, or a second one in a row")
+		if said == "" {
+			return fmt.Errorf("an empty user message")
 		}
 	case "assistant":
 		if c.last == "" || c.last == "assistant" {

@@ -22,7 +22,7 @@ func resource(t testing.TB, x *harness.Tenant, path, body string) uuid.UUID {
 
 func newAgent(t testing.TB, x *harness.Tenant, slug string) uuid.UUID {
 	t.Helper()
-	return resource(t, x, "/v1/agents", fmt.Sprintf(`{"slug": %[1]q, "name": %[1]q, "config": {"model": "test", "instructions": "x"}}`, slug))
+	return resource(t, x, "/v1/agents", fmt.Sprintf(`{"slug": %[1]q, "name": %[1]q, "config": {"instructions": "x"}}`, slug))
 }
 
 // A schedule names what its tenant has, and nothing else: existence elsewhere is not revealed.

@@ -67,26 +67,28 @@ func TestLetGoAndNotStarted(t *testing.T) {
 	}
 }
 
-// TestHeldRun_IsNotItsPredecessors: Temporal takes a run and its answer is lost, so that the run is taken back; asked
-// for again under the same id it is held. The workflow of the first try neither begins it nor ends it.
+// TestHeldRun_IsNotItsPredecessors: Temporal has a workflow under the id of a run that is held, as an earlier version left
+// one when it took a run back whose start had no answer. That workflow neither begins the run nor ends it.
 func TestHeldRun_IsNotItsPredecessors(t *testing.T) {
 	t.Parallel()
 	s := harness.NewSystem(t)
-	cfg, _, temporal := s.Behind(t)
-	p := s.StartWith(t, cfg, app.Options{API: true})
+	p := s.Start(t, app.Options{API: true})
 	x := p.NewTenant(t, agents.Config{})
-	wantReadiness(t, x, 200, "")
-	temporal.Mute()
-	wantRefused(t, 10*time.Second, x, "POST", "/v1/runs", `{"input": "hello"}`, "Idempotency-Key", "k")
-	temporal.Heal(t)
 	x.Do(t, "POST", "/v1/control/daemon/pause", `{"new_runs": "hold"}`).Want(t, 200)
 	var r struct {
 		harness.Run
 		Held *struct{ By string } `json:"held"`
 	}
-	x.Do(t, "POST", "/v1/runs", `{"input": "hello"}`, "Idempotency-Key", "k").Want(t, 202, &r)
+	x.Do(t, "POST", "/v1/runs", `{"input": "hello"}`).Want(t, 202, &r)
 	if r.Held == nil || r.Held.By != "pause" {
 		t.Fatalf("the run is not held: %+v", r)
+	}
+	held, err := p.App.Runs.Find(x.Context(t.Context()), r.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.App.Runs.Engine.StartRun(x.Context(t.Context()), held); err != nil {
+		t.Fatal(err)
 	}
 	s.Start(t, app.Options{Worker: true}) // meets the workflow of the first try
 	harness.Eventually(t, 30*time.Second, "the workflow of the first try has ended", func() bool {

@@ -9,8 +9,11 @@ import (
 // 16,383 behind it, and writes all of them out: twelve bytes of JSON could become 128 KiB.
 const maxDigits = 1000
 
-// maxExponent bounds the exponent of a zero, which float64 reads whatever it is; numeric does not.
-const maxExponent = 400
+// A zero may have any exponent for float64. numeric refuses the greatest, and writes out the digits of negative ones.
+const (
+	minZeroExponent = -400
+	maxZeroExponent = 131_071
+)
 
 // FitsNumber reports whether a JSON number can be kept: it lies within float64, is not so small that float64 reads
 // zero, and is written in at most 1000 characters. Whole numbers keep their digits, also those that float64 rounds.
@@ -33,5 +36,5 @@ func FitsNumber(digits string) bool {
 		return true
 	}
 	n, err := strconv.Atoi(strings.TrimPrefix(exponent, "+"))
-	return err == nil && n >= -maxExponent && n <= maxExponent
+	return err == nil && n >= minZeroExponent && n <= maxZeroExponent
 }

@@ -71,14 +71,13 @@ func messages(req llm.Request, origin string) []sdk.ChatCompletionMessageParamUn
 
 func sameID(id string) string { return id }
 
-// merged joins what the same side said twice in a row: the chat templates of many local models refuse
-// roles that do not alternate.
+// merged joins what the assistant said twice in a row: strict servers refuse a second answer without a question between
+// them. What users said stays apart: the model is to see that it was said in turn.
 func merged(messages []llm.Message) []llm.Message {
 	out := make([]llm.Message, 0, len(messages))
 	for _, m := range messages {
 		last := len(out) - 1
-		isSpoken := m.Role == llm.RoleUser || m.Role == llm.RoleAssistant
-		if last < 0 || !isSpoken || out[last].Role != m.Role || len(out[last].ToolCalls) > 0 {
+		if last < 0 || m.Role != llm.RoleAssistant || out[last].Role != m.Role || len(out[last].ToolCalls) > 0 {
 			out = append(out, m)
 			continue
 		}
