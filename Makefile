@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench chaos fuzz fuzz-api generate clean
+.PHONY: help run test announce lint fmt bench chaos fuzz fuzz-api generate clean
 
 # Pinned, so that every machine says the same.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -30,16 +30,19 @@ help: ## list the targets
 
 # exec: Ctrl-C and SIGTERM reach lari itself, which stops what it started.
 run: ## run everything on this machine: Postgres, Temporal, API, worker
+	@test -e bin/lari || echo 'building lari: the first time some minutes, for its modules are downloaded and compiled'
 	@go build -o bin/lari ./cmd/lari
 	@exec ./bin/lari dev $(ARGS)
 
 # -count=1: go test does not see that files outside of a module have changed, and tests/promql reads deploy and docs.
 ifeq ($(strip $(PKG)$(RUN)),)
-test: lint ## lint, then all tests under the race detector, on a Postgres and a Temporal of their own
+test: announce lint ## lint, then all tests under the race detector, on a Postgres and a Temporal of their own
 	@./tests/webhooks/node/prepare.sh
 	@$(stack) go test -race -timeout $(TIMEOUT) $(FLAGS) ./...
 	@cd tests/promql && go test -count=1 -timeout $(TIMEOUT) ./...
 	@$(stack) go -C tests/dashboards test -count=1 -timeout $(TIMEOUT) ./...
+announce:
+	@echo 'lint, then all tests under the race detector; on two cores about 15 minutes, the first time about 25'
 else
 test:
 	@go run ./tests/stack -some -- go test -race -timeout $(TIMEOUT) $(if $(RUN),-run '$(RUN)') $(FLAGS) $(or $(PKG),./...)
