@@ -34,7 +34,11 @@ type cluster struct {
 // else who.
 func locateCluster(out *progress, stateDir string, who account, ephemeral bool) (cluster, error) {
 	c := cluster{dir: filepath.Join(stateDir, "postgres"), who: who, ephemeral: ephemeral}
-	if !who.canEnter(stateDir) {
+	// Asked first: the state folder of another user is closed to everybody but that user.
+	if owner, err := ownerOf(c.dir); err == nil && who.borrowed && owner != 0 && owner != who.uid {
+		c.who.uid, c.who.name = owner, fmt.Sprintf("uid %d", owner)
+	}
+	if !c.who.canEnter(stateDir) {
 		base := clusterElsewhere(stateDir)
 		c.dir = filepath.Join(base, "postgres")
 		if err := makeOpenFolder(base); err != nil {
@@ -48,7 +52,7 @@ func locateCluster(out *progress, stateDir string, who account, ephemeral bool) 
 		return c, nil
 	case err != nil:
 		return cluster{}, err
-	case owner == who.uid:
+	case owner == c.who.uid:
 		return c, nil
 	case who.borrowed && owner != 0:
 		c.who.uid, c.who.name = owner, fmt.Sprintf("uid %d", owner)
