@@ -34,7 +34,7 @@ func TestChildrenDieWithAKilledParent(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux signals orphans")
 	}
-	cfg := Config{DataDir: openFolder(t)}
+	cfg := Config{DataDir: ownPorts(t, openFolder(t))}
 	parent, told := startHelper(t, cfg, nil)
 	if len(told.PIDs) != 2 {
 		t.Fatalf("helper reports %d children, want 2", len(told.PIDs))
@@ -49,7 +49,7 @@ func TestChildrenDieWithAKilledParent(t *testing.T) {
 
 func TestTemporal_KilledKeepsItsWorkflow(t *testing.T) {
 	t.Parallel()
-	cfg := Config{DataDir: openFolder(t)}
+	cfg := Config{DataDir: ownPorts(t, openFolder(t))}
 	first := start(t, cfg)
 	startWorkflow(t, first.TemporalAddress)
 	temporal := first.children[len(first.children)-1]
@@ -100,7 +100,7 @@ func entries(t *testing.T, dir string) []string {
 // Where no kernel signals orphans, a server of a killed parent still runs when the next start comes.
 func TestOrphanIsTakenOver(t *testing.T) {
 	t.Parallel()
-	cfg := Config{DataDir: openFolder(t)}
+	cfg := Config{DataDir: ownPorts(t, openFolder(t))}
 	first := start(t, cfg)
 	write(t, first.DatabaseURL, "first")
 	first.boot.lock.release(false) // as the kernel does for a dead parent

@@ -186,6 +186,20 @@ func openFolder(t *testing.T) string {
 	return dir
 }
 
+// ownPorts makes a state folder remember ports that the system chose: those of the parallel tests of this package would
+// otherwise all begin with the same ones, and a server that another test has just started answers for ours.
+func ownPorts(t *testing.T, dir string) string {
+	t.Helper()
+	postgres, err := systemPort()
+	must(t, err)
+	temporal, err := systemPort()
+	must(t, err)
+	text, err := json.Marshal(state{PostgresPort: postgres, TemporalPort: temporal})
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "devstack.json"), text, 0o600))
+	return dir
+}
+
 func asUser(uid uint32) func(*exec.Cmd) {
 	return func(cmd *exec.Cmd) {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
