@@ -16,7 +16,7 @@ PKG     :=
 RUN     :=
 FLAGS   :=
 ARGS    :=
-TIMEOUT := 20m
+TIMEOUT := 45m
 FUZZTIME := 10s
 
 gotool = go run ./tests/gotool

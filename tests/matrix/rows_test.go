@@ -39,10 +39,13 @@ func TestRows_AreShownToWhomTheirRouteAnswers(t *testing.T) {
 			name := route[i+1 : strings.Index(route, "}")]
 			path = strings.Replace(route, "{"+name+"}", x.ids[name], 1)
 		}
-		var rows int
-		if err := conn.QueryRow(t.Context(), `select count(*) from `+table).Scan(&rows); err != nil {
-			t.Fatal(err)
+		count := func() (n int) {
+			if err := conn.QueryRow(t.Context(), `select count(*) from `+table).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
 		}
+		rows := count()
 		if rows > 0 {
 			compared++
 		}
@@ -59,7 +62,12 @@ func TestRows_AreShownToWhomTheirRouteAnswers(t *testing.T) {
 				t.Fatalf("GET %s by %q: %d %s", path, role, answer.Status, answer.Body)
 			}
 			seen := rowsSeen(t, conn, table, token)
-			if (seen > 0) != (answer.Status == http.StatusOK && rows > 0) {
+			isShown := answer.Status == http.StatusOK && rows > 0
+			if (seen > 0) != isShown && rows == 0 { // what is rolled up in the background may have come meanwhile
+				rows = count()
+				isShown = answer.Status == http.StatusOK && rows > 0
+			}
+			if (seen > 0) != isShown {
 				t.Errorf("%q sees %d of %d rows of %s, and GET %s answers %d", role, seen, rows, table, route, answer.Status)
 			}
 		}
