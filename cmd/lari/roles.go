@@ -33,15 +33,24 @@ func configureDatabase(role config.Role) (config.Config, *slog.Logger, error) {
 	if err != nil {
 		return config.Config{}, nil, err
 	}
-	if cfg.DatabaseURL.Empty() {
-		if state, err := readState(cfg.DataDir); err == nil {
-			cfg.DatabaseURL, cfg.DatabaseDirectURL = config.NewURL(state.DatabaseURL), config.NewURL(state.DatabaseURL)
-		}
-	}
+	cfg, _ = withDevDatabase(cfg) // Validate names what is missing
 	if err := cfg.Validate(role); err != nil {
 		return config.Config{}, nil, err
 	}
 	return cfg, telemetry.NewLogger(os.Stderr, cfg.Log.Level, string(cfg.Log.Format)), nil
+}
+
+// withDevDatabase fills an absent DATABASE_URL with that of the lari dev that runs here.
+func withDevDatabase(cfg config.Config) (config.Config, error) {
+	if !cfg.DatabaseURL.Empty() {
+		return cfg, nil
+	}
+	state, err := readState(cfg.DataDir)
+	if err != nil {
+		return cfg, fmt.Errorf("DATABASE_URL is not set, and %w", err)
+	}
+	cfg.DatabaseURL, cfg.DatabaseDirectURL = config.NewURL(state.DatabaseURL), config.NewURL(state.DatabaseURL)
+	return cfg, nil
 }
 
 func serveAPI(ctx context.Context, args []string) error {

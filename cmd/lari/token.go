@@ -87,15 +87,11 @@ func tokenTenant(ctx context.Context, cfg config.Config, log *slog.Logger, slug 
 		}
 		slug = app.DemoTenant
 	}
-	url := cfg.DatabaseURL.Reveal()
-	if url == "" {
-		state, err := readState(cfg.DataDir)
-		if err != nil {
-			return uuid.Nil, fmt.Errorf("DATABASE_URL is not set, and %w", err)
-		}
-		url = state.DatabaseURL
+	cfg, err := withDevDatabase(cfg)
+	if err != nil {
+		return uuid.Nil, err
 	}
-	db, err := postgres.Open(ctx, postgres.Config{URL: url, Pooled: cfg.Pooled(), MaxConns: 1}, log)
+	db, err := postgres.Open(ctx, postgres.Config{URL: cfg.DatabaseURL.Reveal(), Pooled: cfg.Pooled(), MaxConns: 1}, log)
 	if err != nil {
 		return uuid.Nil, err
 	}

@@ -183,7 +183,7 @@ func TestSilenceIsATimeout(t *testing.T) {
 	}
 }
 
-// The server sees the client leave within 100 ms of a cancel.
+// The server sees the client leave within 100 ms (on an idle machine) of a cancel.
 func TestStopReachesTheServerAtOnce(t *testing.T) {
 	t.Parallel()
 	p, server := provider(t, fakellm.Options{Default: fakellm.Reply{Words: 5000, Delay: 2 * time.Millisecond}})

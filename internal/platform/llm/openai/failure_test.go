@@ -153,7 +153,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// The server sees the client leave within 100 ms of a cancel and of a break, and sends nothing after.
+// The server sees the client leave within 100 ms (on an idle machine) of a cancel and of a break, and sends nothing after.
 func TestStopReachesTheServerAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, stop := range map[string]func(p llm.Provider, ctx context.Context, cancel func()) time.Time{
